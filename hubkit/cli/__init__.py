@@ -1,0 +1,61 @@
+"""The command line: one file a group of verbs; each parses, calls and prints, and holds no logic."""
+
+import sys
+from contextlib import suppress
+
+import typer
+
+from hubkit import __version__
+from hubkit.cli import corpora, hub, models, publishing, quickstart, space
+from hubkit.errors import UserError
+
+app = typer.Typer(
+    name="hubkit",
+    help="From one written-down spec to a corpus, a model and a demo on the Hugging Face Hub.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"hubkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+quickstart.register(app)
+corpora.register(app)
+publishing.register(app)
+models.register(app)
+app.add_typer(space.app, name="space")
+app.add_typer(hub.app, name="hub")
+
+
+def main() -> None:
+    """Run the command line; what a user can mend ends in one line on stderr and a non-zero exit status."""
+    try:
+        app()
+    except UserError as error:
+        fail(str(error), 1)
+    except KeyboardInterrupt:
+        fail("interrupted; the same command continues or starts over, nothing is lost", 130)
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has seen enough; there is nobody left to print to.
+        with suppress(OSError):
+            sys.stdout.close()
+        sys.exit(141)
+
+
+def fail(message: str, status: int) -> None:
+    """Print one line on stderr and exit."""
+    print(f"hubkit: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,1 @@
+"""Corpora: from a spec to a folder of Parquet with a manifest."""

@@ -1,0 +1,206 @@
+"""From a corpus to a folder of Parquet: sharded, parallel, resumable, with the manifest last."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hubkit.corpora.builder import CorpusBuilder
+from hubkit.corpora.executors import run_local
+from hubkit.corpora.hashing import rows_sha256, type_name
+from hubkit.corpora.layout import ROW_GROUP_BYTES, SHARD_BYTES, Shard, shard_plan, whole_blocks
+from hubkit.corpora.manifest import MANIFEST, Manifest, ShardRecord, SplitRecord, read_manifest
+from hubkit.corpora.registry import Corpus
+from hubkit.corpora.shards import WORK, TextStatistics, finished_record
+from hubkit.errors import UserError
+from hubkit.files import write_atomic
+from hubkit.provenance import code_version, library_versions
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, rows done and rows in all."""
+
+
+def build(
+    corpus: Corpus,
+    folder: Path,
+    workers: int | None = None,
+    shard_rows: int | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Manifest:
+    """Make a corpus, or finish one that was begun in the same folder.
+
+    Args:
+        corpus: What to make.
+        folder: Where; empty, absent, or an unfinished or finished build of the same spec.
+        workers: Processes (default: the cores this process may use). The rows do not depend on it.
+        shard_rows: Rows a shard, in whole blocks (default: about 256 MB of rows). The rows do not depend on it.
+        progress: Hears of rows as they are made.
+
+    Returns:
+        The manifest, which is also in the folder. A finished build of the same spec is left alone.
+
+    Raises:
+        UserError: The folder holds something else, is in use, can't be written, or the disk is full.
+    """
+    if workers is not None and workers < 1:
+        raise UserError(f"workers: {workers} is less than one")
+    builder = corpus.builder
+    plan = _plan(builder, shard_rows)
+    try:
+        if (folder / MANIFEST).exists():
+            return _finished(folder, plan, shard_rows)
+        _claim(folder)
+        with FileLock(folder / WORK / "lock", timeout=0):
+            _same_plan(folder, plan)
+            shards = shard_plan(builder.spec.splits, plan["writer"]["shard_rows"])
+            _make(corpus, folder, shards, plan["writer"], workers or len(os.sched_getaffinity(0)), progress)
+            manifest = _manifest(corpus, folder, shards, plan["writer"])
+            manifest.write(folder)
+            _sweep(folder, shards)
+            return manifest
+    except Timeout:
+        raise UserError(f"{folder} is being built by another process; wait for it or choose another folder") from None
+    except OSError as error:
+        raise _explain(error, folder) from error
+
+
+def _plan(builder: CorpusBuilder, shard_rows: int | None) -> dict[str, Any]:
+    """Return what must be equal for a build to be continued: the spec, the generator and the writer."""
+    return {
+        "spec_sha256": builder.spec.sha256,
+        "generator_version": builder.version,
+        "writer": {
+            "compression": "zstd",
+            "compression_level": 1,
+            "shard_rows": shard_rows or whole_blocks(SHARD_BYTES, builder.row_bytes),
+            "row_group_rows": whole_blocks(ROW_GROUP_BYTES, builder.row_bytes),
+            "page_index": True,
+            "content_defined_chunking": True,
+        },
+    }
+
+
+def _finished(folder: Path, plan: dict[str, Any], shard_rows: int | None) -> Manifest:
+    """Return the manifest of a finished build if it is of the same plan."""
+    manifest = read_manifest(folder)
+    made = {"spec_sha256": manifest.spec_sha256, "generator_version": manifest.generator_version}
+    for field, value in made.items():
+        if value != plan[field]:
+            raise UserError(
+                f"{folder} holds a build of another spec ({manifest.config or manifest.builder}, {field} "
+                f"{value[:12]} instead of {plan[field][:12]}); choose another folder or delete that one"
+            )
+    if shard_rows and shard_rows != manifest.writer["shard_rows"]:
+        raise UserError(
+            f"{folder} is finished with shard_rows={manifest.writer['shard_rows']}, not {shard_rows}; choose another folder"
+        )
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            path = folder / shard.file
+            if not path.is_file() or path.stat().st_size != shard.bytes:
+                raise UserError(f"{path} is missing or not as long as {MANIFEST} says; delete {folder} and build again")
+    return manifest
+
+
+def _claim(folder: Path) -> None:
+    """Make the working folder, unless something that is no build is there."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; a folder is needed")
+    if folder.is_dir() and not (folder / WORK).is_dir():
+        foreign = next((path.name for path in sorted(folder.iterdir())), None)
+        if foreign:
+            raise UserError(f"{folder} is not empty and not a build (it holds {foreign}); choose another folder")
+    (folder / WORK).mkdir(parents=True, exist_ok=True)
+
+
+def _same_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Record the plan of a new build, or check that an unfinished one has the same."""
+    path = folder / WORK / "plan.json"
+    if not path.exists():
+        write_atomic(path, json.dumps(plan))
+        return
+    begun = json.loads(path.read_text())
+    if begun["spec_sha256"] != plan["spec_sha256"] or begun["generator_version"] != plan["generator_version"]:
+        raise UserError(f"{folder} holds an unfinished build of another spec; choose another folder or delete that one")
+    if begun["writer"] != plan["writer"]:
+        raise UserError(
+            f"{folder} was begun with shard_rows={begun['writer']['shard_rows']} and other writer options; "
+            "give the same or choose another folder"
+        )
+
+
+def _make(  # noqa: PLR0913
+    corpus: Corpus, folder: Path, shards: list[Shard], writer: dict[str, Any], workers: int, progress: Progress
+) -> None:
+    """Make the shards that no earlier run has finished."""
+    total = sum(shard.stop - shard.start for shard in shards)
+    todo = [shard for shard in shards if finished_record(folder, shard) is None]
+    done = total - sum(shard.stop - shard.start for shard in todo)
+    progress("rows", done, total)
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress("rows", done, total)
+
+    run_local(corpus.builder, corpus.reference, todo, folder, writer, workers, advance)
+
+
+def _manifest(corpus: Corpus, folder: Path, shards: list[Shard], writer: dict[str, Any]) -> Manifest:
+    """Join the records of all shards."""
+    builder = corpus.builder
+    return Manifest(
+        builder=builder.name,
+        generator_version=builder.version,
+        config=corpus.config,
+        spec=builder.spec.model_dump(mode="json"),
+        spec_sha256=builder.spec.sha256,
+        code=code_version(),
+        libraries=library_versions(builder.libraries),
+        numerics=builder.numerics(),
+        writer=writer,
+        columns=[{"name": field.name, "type": type_name(field.type)} for field in builder.schema],
+        summary=builder.summary,
+        license=builder.license,
+        tokenizer=builder.tokenizer,
+        splits={
+            split: _split_record(builder, folder, [shard for shard in shards if shard.split == split])
+            for split in builder.spec.splits
+        },
+    )
+
+
+def _split_record(builder: CorpusBuilder, folder: Path, shards: list[Shard]) -> SplitRecord:
+    records = []
+    statistics = TextStatistics(builder.schema)
+    for shard in shards:
+        record = json.loads((folder / WORK / f"{shard.name}.json").read_text())
+        statistics.join(record["characters"])
+        records.append(record)
+    return SplitRecord(
+        rows=sum(record["shard"]["rows"] for record in records),
+        rows_sha256=rows_sha256(bytes.fromhex(digest) for record in records for digest in record["digests"]),
+        rejected=sum(record["rejected"] for record in records),
+        statistics=statistics.summary(),
+        shards=[ShardRecord(**record["shard"]) for record in records],
+    )
+
+
+def _sweep(folder: Path, shards: list[Shard]) -> None:
+    """Remove what only an unfinished build needs, and temporary files of runs that were killed."""
+    expected = {shard.file for shard in shards}
+    for path in (folder / "data").iterdir():
+        if f"data/{path.name}" not in expected and path.name.endswith(".tmp"):
+            path.unlink()
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+
+
+def _explain(error: OSError, folder: Path) -> UserError:
+    if error.errno == errno.ENOSPC or "No space left" in str(error):
+        return UserError(f"the disk of {folder} is full; free some space and run the same command: finished shards are kept")
+    return UserError(f"can't write to {folder}: {error.strerror or error}; choose a folder that you may write to")

@@ -1,0 +1,96 @@
+"""Runs a build's shards on this machine's cores."""
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+from hubkit.corpora.builder import CorpusBuilder
+from hubkit.corpora.layout import Shard
+from hubkit.corpora.registry import restore
+from hubkit.corpora.shards import make_shard
+
+_progress: Any = None
+
+
+def run_local(  # noqa: PLR0913
+    builder: CorpusBuilder,
+    reference: str,
+    shards: Iterable[Shard],
+    folder: Path,
+    writer: dict[str, Any],
+    workers: int,
+    advance: Callable[[int], None],
+) -> None:
+    """Make shards, in this process or in `workers` others, until all are done or one fails.
+
+    Args:
+        builder: Whose rows.
+        reference: How a worker finds the builder (see :mod:`hubkit.corpora.registry`).
+        shards: What to make.
+        folder: The corpus folder.
+        writer: Options of the Parquet writer.
+        workers: Processes; 1 stays in this one.
+        advance: Called with numbers of rows as they are made.
+
+    Raises:
+        Exception: Whatever a shard raised; shards under way are stopped, finished ones stay.
+    """
+    todo = list(shards)
+    if min(workers, len(todo)) <= 1:
+        for shard in todo:
+            make_shard(builder, shard, folder, writer, advance)
+        return
+    # Spawned, not forked: Arrow's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    rows = context.Queue()
+    pool = ProcessPoolExecutor(min(workers, len(todo)), context, initializer=_start_worker, initargs=(rows,))
+    spec = builder.spec.model_dump()
+    try:
+        waiting = {pool.submit(_work, reference, spec, shard, folder, writer) for shard in todo}
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            _drain(rows, advance)
+            for future in done:
+                future.result()
+        pool.shutdown()
+        _drain(rows, advance)
+    except BaseException:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        raise
+
+
+def _drain(rows: Any, advance: Callable[[int], None]) -> None:
+    while True:
+        try:
+            advance(rows.get_nowait())
+        except queue.Empty:
+            return
+
+
+def _start_worker(rows: Any) -> None:
+    """Prepare a worker: report rows to the parent, leave Ctrl-C to it, and never outlive it."""
+    global _progress  # noqa: PLW0603
+    _progress = rows
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _work(reference: str, spec: dict[str, Any], shard: Shard, folder: Path, writer: dict[str, Any]) -> None:
+    make_shard(restore(reference, spec), shard, folder, writer, _progress.put)

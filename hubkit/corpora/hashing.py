@@ -1,0 +1,143 @@
+"""The hash of rows: what they say, whatever file, shard or compression carries them.
+
+Rows are hashed in blocks of `BLOCK_ROWS`, counted from the start of the split, column by column; the hash of a split
+is the sha256 of its block digests in order. So shards that begin on a block boundary can be hashed apart and joined,
+and the first N rows of a longer split hash as a split of N rows does.
+
+The canonical encoding of a column in a block: a byte that says whether there are nulls and, if so, a byte a value for
+validity; then the non-null values: fixed-width ones little-endian at their own width (every NaN as the one quiet NaN,
+-0.0 as it is), text and binary as 64-bit lengths and the bytes, lists as 64-bit lengths and the encoded elements,
+structs as their encoded fields in order. `string` and `large_string` (and their kin) are one type.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hubkit.errors import UserError
+
+BLOCK_ROWS = 1024
+"""Rows a block: the unit of generation, of hashing and of shard boundaries."""
+
+
+def block_digest(rows: pa.RecordBatch) -> bytes:
+    """Return the sha256 digest (32 bytes) of at most `BLOCK_ROWS` rows in the canonical encoding."""
+    assert rows.num_rows <= BLOCK_ROWS
+    digest = hashlib.sha256()
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        digest.update(f"{field.name}:{type_name(field.type)}:{len(column)};".encode())
+        for piece in _encode(column):
+            digest.update(piece)
+    return digest.digest()
+
+
+def rows_sha256(digests: Iterable[bytes]) -> str:
+    """Return the hash, in hex, of the rows whose block digests these are."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def blocks(batches: Iterable[pa.RecordBatch], limit: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Cut a stream of record batches into blocks of `BLOCK_ROWS` rows (the last may be shorter).
+
+    Args:
+        batches: Any sizes, one schema.
+        limit: Stop after so many rows.
+    """
+    waiting: list[pa.RecordBatch] = []
+    have, left = 0, limit if limit is not None else -1
+    for batch in batches:
+        if left >= 0:
+            batch = batch.slice(0, left)  # noqa: PLW2901
+            left -= batch.num_rows
+        while have + batch.num_rows >= BLOCK_ROWS:
+            take = BLOCK_ROWS - have
+            yield _joined([*waiting, batch.slice(0, take)])
+            batch, waiting, have = batch.slice(take), [], 0  # noqa: PLW2901
+        if batch.num_rows:
+            waiting.append(batch)
+            have += batch.num_rows
+        if left == 0:
+            break
+    if waiting:
+        yield _joined(waiting)
+
+
+def rows_sha256_of_parquet(paths: Sequence[Path], limit: int | None = None) -> str:
+    """Return the hash of the rows in these Parquet files, read in order as one split.
+
+    Args:
+        paths: Shards of one split.
+        limit: Hash only the first so many rows.
+    """
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for path in paths:
+            with pq.ParquetFile(path) as file:
+                yield from file.iter_batches(batch_size=BLOCK_ROWS)
+
+    return rows_sha256(block_digest(block) for block in blocks(batches(), limit))
+
+
+def type_name(type: pa.DataType) -> str:
+    """Return the name that a type has in hashes and manifests; storage variants share one name."""
+    if pa.types.is_dictionary(type):
+        return type_name(type.value_type)
+    if pa.types.is_large_string(type) or pa.types.is_string_view(type):
+        return "string"
+    if pa.types.is_large_binary(type) or pa.types.is_binary_view(type):
+        return "binary"
+    if pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type):
+        return f"list<{type_name(type.value_type)}>"
+    if pa.types.is_struct(type):
+        return "struct<" + ",".join(f"{field.name}:{type_name(field.type)}" for field in type) + ">"
+    return str(type)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def _encode(array: pa.Array) -> Iterator[Any]:
+    """Yield the pieces of a column's canonical encoding."""
+    if array.null_count:
+        yield b"\x01"
+        yield np.asarray(array.is_valid()).astype(np.uint8).tobytes()
+        array = array.drop_null()
+    else:
+        yield b"\x00"
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        yield from _encode(array.dictionary_decode())
+    elif pa.types.is_floating(kind):
+        values = np.array(array, copy=True)
+        values[np.isnan(values)] = np.nan
+        yield values.tobytes()
+    elif pa.types.is_boolean(kind):
+        yield np.asarray(array).astype(np.uint8).tobytes()
+    elif pa.types.is_integer(kind) or pa.types.is_temporal(kind):
+        yield np.asarray(array.view(f"uint{kind.bit_width}")).tobytes()
+    elif type_name(kind) in ("string", "binary"):
+        yield from _encode_text(array.cast(pa.large_binary()))
+    elif type_name(kind).startswith("list<"):
+        lengths = array.value_lengths() if not pa.types.is_fixed_size_list(kind) else [kind.list_size] * len(array)
+        yield np.asarray(lengths, dtype=np.int64).tobytes()
+        yield from _encode(array.flatten())
+    elif pa.types.is_struct(kind):
+        for field in array.flatten():
+            yield from _encode(field)
+    else:
+        raise UserError(f"column type {kind} has no canonical encoding; cast it to numbers, text, lists or structs")
+
+
+def _encode_text(array: pa.Array) -> Iterator[Any]:
+    """Yield lengths and bytes of a large_binary array without nulls, straight from its buffers."""
+    _, offsets, data = array.buffers()
+    where = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    yield np.diff(where).tobytes()
+    if data is not None and len(where):
+        yield memoryview(data)[where[0] : where[-1]]

@@ -1,0 +1,136 @@
+"""Makes one shard: rows → Parquet under its name, and a record of what was written. Runs in a worker process."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hubkit.corpora.builder import CorpusBuilder
+from hubkit.corpora.hashing import BLOCK_ROWS, block_digest, rows_sha256, type_name
+from hubkit.corpora.layout import Shard
+from hubkit.corpora.manifest import Characters, ColumnStatistics
+from hubkit.files import atomic_path, file_sha256, write_atomic
+
+WORK = ".build"
+"""Folder of a build's unfinished business: the plan, a record a finished shard, the lock."""
+
+
+def record_path(folder: Path, shard: Shard) -> Path:
+    """Return where the record of a finished shard lies until the manifest is written."""
+    return folder / WORK / f"{shard.name}.json"
+
+
+def make_shard(
+    builder: CorpusBuilder, shard: Shard, folder: Path, writer: dict[str, Any], advance: Callable[[int], None]
+) -> None:
+    """Generate, write and sync one shard, then its record.
+
+    Args:
+        builder: Whose rows.
+        shard: Which rows.
+        folder: The corpus folder.
+        writer: Options of the Parquet writer, as in the manifest.
+        advance: Called with the number of rows after each block.
+
+    Raises:
+        OSError: The disk is full or not writable; no half-written file keeps a final name.
+    """
+    digests: list[bytes] = []
+    statistics = TextStatistics(builder.schema)
+    rejected = 0
+    with atomic_path(folder / shard.file) as temporary:
+        with pq.ParquetWriter(temporary, builder.schema, **_parquet_options(writer)) as parquet:
+            group: list[pa.RecordBatch] = []
+            for start in range(shard.start, shard.stop, BLOCK_ROWS):
+                block = builder.block(shard.split, start, min(start + BLOCK_ROWS, shard.stop))
+                digests.append(block_digest(block.rows))
+                statistics.add(block.rows)
+                rejected += block.rejected
+                group.append(block.rows)
+                if len(group) * BLOCK_ROWS >= writer["row_group_rows"]:
+                    parquet.write_table(pa.Table.from_batches(group))
+                    group = []
+                advance(block.rows.num_rows)
+            if group:
+                parquet.write_table(pa.Table.from_batches(group))
+        size, sha256 = temporary.stat().st_size, file_sha256(temporary)
+    record = {
+        "shard": {
+            "file": shard.file,
+            "rows": shard.stop - shard.start,
+            "bytes": size,
+            "rows_sha256": rows_sha256(digests),
+            "file_sha256": sha256,
+        },
+        "digests": [digest.hex() for digest in digests],
+        "rejected": rejected,
+        "characters": statistics.state(),
+    }
+    write_atomic(record_path(folder, shard), json.dumps(record))
+
+
+def finished_record(folder: Path, shard: Shard) -> dict[str, Any] | None:
+    """Return the record of a shard that an earlier run finished, if its file is still what the record says."""
+    try:
+        record = json.loads(record_path(folder, shard).read_text())
+        path = folder / shard.file
+        if path.stat().st_size == record["shard"]["bytes"] and file_sha256(path) == record["shard"]["file_sha256"]:
+            return record
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
+class TextStatistics:
+    """Running minimum, maximum and sum of lengths of the text columns; sums of parts join exactly."""
+
+    def __init__(self, schema: pa.Schema):
+        self.columns = [field.name for field in schema if type_name(field.type) == "string"]
+        self.values: dict[str, dict[str, int]] = {}
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Take in a batch of rows."""
+        for name in self.columns:
+            lengths = np.asarray(pc.utf8_length(rows.column(name)).drop_null())
+            if len(lengths):
+                self.join({name: {"min": int(lengths.min()), "max": int(lengths.max()), "sum": int(lengths.sum()),
+                                  "count": len(lengths)}})  # fmt: skip
+
+    def join(self, other: dict[str, dict[str, int]]) -> None:
+        """Take in another part's state."""
+        for name, new in other.items():
+            old = self.values.setdefault(name, new)
+            if old is not new:
+                self.values[name] = {
+                    "min": min(old["min"], new["min"]),
+                    "max": max(old["max"], new["max"]),
+                    "sum": old["sum"] + new["sum"],
+                    "count": old["count"] + new["count"],
+                }
+
+    def state(self) -> dict[str, dict[str, int]]:
+        """Return what :meth:`join` takes."""
+        return self.values
+
+    def summary(self) -> dict[str, ColumnStatistics]:
+        """Return what the manifest says."""
+        return {
+            name: ColumnStatistics(
+                characters=Characters(min=v["min"], mean=round(v["sum"] / v["count"], 1), max=v["max"])
+            )
+            for name, v in self.values.items()
+        }
+
+
+def _parquet_options(writer: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "compression": writer["compression"],
+        "compression_level": writer["compression_level"],
+        "write_page_index": writer["page_index"],
+        "use_content_defined_chunking": writer["content_defined_chunking"],
+    }

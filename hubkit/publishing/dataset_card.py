@@ -1,0 +1,100 @@
+"""What the card of a corpus says: everything from the manifest, and the schema and sizes from the Parquet footers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hubkit.publishing.cards import citation, code_of, public, render_body, size_category, title_of
+from hubkit.publishing.sources import CardFacts
+from hubkit.publishing.versions import Version
+
+CONFIG = "default"
+"""Name of the one configuration, by which `load_dataset` finds the splits."""
+
+
+def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: Version) -> CardFacts:
+    """Return the card of a corpus.
+
+    Args:
+        folder: The corpus folder.
+        manifest: Its `corpus.json`.
+        repo: Where it is published.
+        version: The release that the snippets load.
+    """
+    splits = manifest["splits"]
+    title = title_of(repo)
+    text = any(column == {"name": "text", "type": "string"} for column in manifest["columns"])
+    metadata = {
+        "license": manifest["license"],
+        "tags": ["synthetic", "hubkit", manifest["builder"]],
+        "annotations_creators": ["no-annotation"],
+        "language_creators": ["machine-generated"],
+        "source_datasets": ["original"],
+        "size_categories": [size_category(sum(split["rows"] for split in splits.values()))],
+        "configs": [_config(splits)],
+        "dataset_info": _dataset_info(folder, splits),
+    }
+    # What the rows are good for is a judgement, so a person's word counts for more than ours.
+    defaults = {"pretty_name": title, **({"task_categories": ["text-generation", "fill-mask"]} if text else {})}
+    facts = {
+        "repo": repo,
+        "title": title,
+        "tag": version.tag,
+        "m": manifest,
+        "modified": bool(manifest["code"].get("modified")),
+        "rows": sum(split["rows"] for split in splits.values()),
+        "rejected": sum(split["rejected"] for split in splits.values()),
+        "splits": [_split_row(name, split) for name, split in splits.items()],
+        "first": "train" if "train" in splits else next(iter(splits)),
+        "spec": public(manifest["spec"]),
+        "code": code_of(manifest["code"]),
+        "citation": citation(repo, version.tag, title, "Dataset"),
+    }
+    return CardFacts(metadata, defaults, render_body("dataset.md.j2", facts))
+
+
+def _config(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration: patterns that match this release's shards and no file that a person put beside them."""
+    files = [
+        {"split": name, "path": f"data/{name}-*-of-{len(split['shards']):05d}.parquet"}
+        for name, split in splits.items()
+    ]
+    return {"config_name": CONFIG, "data_files": files, "default": True}
+
+
+def _split_row(name: str, split: Mapping[str, Any]) -> dict[str, Any]:
+    columns = [{"name": column, **value["characters"]} for column, value in split["statistics"].items()]
+    return {
+        "name": name,
+        "rows": split["rows"],
+        "bytes": sum(shard["bytes"] for shard in split["shards"]),
+        "files": len(split["shards"]),
+        "rejected": split["rejected"],
+        "columns": columns,
+        "sha256": split["rows_sha256"],
+    }
+
+
+def _dataset_info(folder: Path, splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return features and sizes as `datasets` writes them into a card."""
+    import pyarrow.parquet as pq
+    from datasets import DatasetInfo, Features, SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCardData
+
+    schema, infos, download = None, SplitDict(), 0
+    for name, split in splits.items():
+        uncompressed = 0
+        for shard in split["shards"]:
+            footer = pq.read_metadata(folder / shard["file"])
+            uncompressed += sum(footer.row_group(index).total_byte_size for index in range(footer.num_row_groups))
+            schema = schema or footer.schema.to_arrow_schema()
+            download += shard["bytes"]
+        infos[name] = SplitInfo(name, num_bytes=uncompressed, num_examples=split["rows"])
+    total = sum(info.num_bytes for info in infos.values())
+    info = DatasetInfo(
+        features=Features.from_arrow_schema(schema), splits=infos, download_size=download, dataset_size=total
+    )
+    data = DatasetCardData()
+    DatasetInfosDict({CONFIG: info}).to_dataset_card_data(data)
+    return data["dataset_info"]

@@ -1,0 +1,96 @@
+"""A model folder: what transformers saves, `run.json` for its lineage, and what was measured."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hubkit.errors import UserError
+from hubkit.publishing.sources import OURS, CardFacts, Content, RepoFiles, Source, content_of_file, need, read_json
+from hubkit.publishing.versions import Change, Version, model_change
+
+CONFIG = "config.json"
+RUN = "run.json"
+EVALUATION = "evaluation.json"
+
+_PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz", ".msgpack", ".h5", ".dill"}
+_PUBLISHED = {".json", ".txt", ".model", ".py", ".jinja", ".csv", ".png", ".svg", ".yaml"}
+_WEIGHTS = re.compile(r"(model|adapter_model)(-\d{5}-of-\d{5})?\.safetensors")
+_STATE = re.compile(r"(optimizer|scheduler|scaler|sampler|random_states|trainer_state|training_args|rng_state)")
+_CHECKPOINT = re.compile(r"(checkpoints?([-_]\w+)?|step[-_]\d+|epoch[-_]\d+)")
+
+
+class ModelSource(Source):
+    """A trained model."""
+
+    kind = "model"
+    repo_type = "model"
+    manifest_name = RUN
+
+    def read_manifest(self) -> dict[str, Any]:
+        """Return `run.json`, with the fields that a model's lineage can't do without."""
+        if not (self.root / CONFIG).is_file():
+            raise UserError(f"{self.root / CONFIG} is missing: save the model with save_pretrained")
+        run = read_json(self.root / RUN, "a model is published from the folder that `hubkit train` writes")
+        fields = ("name", "architecture", "recipe", "datasets", "tokenizer.name", "tokenizer.sha256", "code.hubkit")
+        need(run, self.root / RUN, *fields)
+        for entry in run["datasets"]:
+            need(entry, self.root / RUN, "repo", "revision")
+        return run
+
+    def files(self) -> list[Content]:
+        """Return weights, config, tokenizer, lineage, measurements and training logs; pickles are refused."""
+        found = []
+        for path in sorted(self.root.rglob("*")):
+            name = path.relative_to(self.root).as_posix()
+            if not path.is_file() or name in OURS:
+                continue
+            reason = _not_published(name)
+            if reason is None:
+                found.append(content_of_file(name, path))
+            elif reason:
+                self.left_out.append(f"{name} ({reason})")
+        if not any(is_weights(content.path) for content in found):
+            raise UserError(f"{self.root} has no model.safetensors: save the model with save_pretrained")
+        return found
+
+    def change(self, old: Mapping[str, Any], changed: Sequence[str]) -> Change:
+        """Compare lineage first, then weights."""
+        return model_change(old, self.manifest, changed, is_weights)
+
+    def card(self, repo: str, version: Version, files_of: RepoFiles) -> CardFacts:
+        """Return the model card."""
+        from hubkit.publishing.model_card import model_card
+
+        return model_card(self.root, self.manifest, repo, version)
+
+
+def is_weights(path: str) -> bool:
+    """Tell whether a path is one of the files that hold a model's weights."""
+    return _WEIGHTS.fullmatch(path) is not None
+
+
+def _not_published(name: str) -> str | None:
+    """Return why a file stays at home: None if it doesn't, an empty reason if that needs no word.
+
+    Raises:
+        UserError: The file can hold pickled code, and lies where it would be published.
+    """
+    path = Path(name)
+    folders = path.parts[:-1]
+    if any(part.startswith(".") or part == "__pycache__" for part in path.parts):
+        return ""
+    if any(_CHECKPOINT.fullmatch(part) for part in folders):
+        return "a checkpoint of the training"
+    if path.suffix in _PICKLED:
+        raise UserError(
+            f"{name} can hold pickled code, and only safetensors are published: save it as safetensors, or move it away"
+        )
+    if _STATE.match(path.name):
+        return "state of the training"
+    if folders:
+        tensorboard = folders[0] == "runs" and path.name.startswith("events.out.tfevents")
+        return None if tensorboard else "not part of a model"
+    if is_weights(name) or path.suffix in _PUBLISHED or path.name.startswith("LICENSE"):
+        return None
+    return "not part of a model"

@@ -1,0 +1,193 @@
+"""What the card of a model says: lineage from `run.json`, results from `evaluation.json`, and the training curve."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hubkit.errors import UserError
+from hubkit.publishing.cards import citation, code_of, number, public, render_body, title_of
+from hubkit.publishing.model import CONFIG, EVALUATION
+from hubkit.publishing.sources import CardFacts, need, read_json
+from hubkit.publishing.versions import Version
+
+_CURVE_ROWS = 8
+_OPTIONAL = dict.fromkeys(
+    ("parameters", "init_from", "direction", "license", "recipe_sha256", "environment", "training")
+)
+
+
+def model_card(folder: Path, run: Mapping[str, Any], repo: str, version: Version) -> CardFacts:
+    """Return the card of a model.
+
+    Args:
+        folder: The model folder.
+        run: Its `run.json`.
+        repo: Where it is published.
+        version: The release that the snippets load.
+    """
+    run = {**_OPTIONAL, **run, "datasets": [{"release": None, "splits": {}, **entry} for entry in run["datasets"]]}
+    config = read_json(folder / CONFIG, "save the model with save_pretrained")
+    results = _results(folder)
+    title, pipeline = title_of(repo), pipeline_tag(config)
+    facts = {
+        "repo": repo,
+        "title": title,
+        "tag": version.tag,
+        "run": run,
+        "recipe": public(run["recipe"]),
+        "pipeline": pipeline,
+        "direction": run["direction"] or "forward",
+        "custom_code": bool(config.get("auto_map")),
+        "example": _example(run),
+        "training": _training(run),
+        "environment": _environment(run),
+        "code": code_of(run["code"]),
+        "modified": bool(run["code"].get("modified")),
+        "curve": _curve(folder / "curve.csv"),
+        "curve_image": (folder / "curve.png").is_file(),
+        "results": results,
+        "citation": citation(repo, version.tag, title, "Model"),
+    }
+    metadata = _metadata(run, config, pipeline, results)
+    defaults = {"license": "apache-2.0"} if "license" not in metadata else {}
+    return CardFacts(metadata, defaults, render_body("model.md.j2", facts))
+
+
+def pipeline_tag(config: Mapping[str, Any]) -> str | None:
+    """Return the task that a model's head is for, from its config; None where hubkit can't tell."""
+    heads = [str(name) for name in config.get("architectures") or ()]
+    if any(head.endswith("ForMaskedLM") for head in heads):
+        return "fill-mask"
+    if any(head.endswith(("ForCausalLM", "LMHeadModel")) for head in heads):
+        return "text-generation"
+    return None
+
+
+def _metadata(
+    run: Mapping[str, Any], config: Mapping[str, Any], pipeline: str | None, results: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the front matter."""
+    from huggingface_hub import ModelCardData
+
+    base = (run["init_from"] or {}).get("repo")
+    data = ModelCardData(
+        license=run["license"],
+        library_name="transformers",
+        pipeline_tag=pipeline,
+        tags=["hubkit", run["architecture"], *(["custom_code"] if config.get("auto_map") else [])],
+        datasets=list(dict.fromkeys(entry["repo"] for entry in run["datasets"])) or None,
+        base_model=base,
+        metrics=list(dict.fromkeys(m["type"] for result in results for m in result["metrics"])) or None,
+    )
+    metadata = data.to_dict()
+    if base:
+        metadata["base_model_relation"] = "finetune"
+    if results:
+        metadata["model-index"] = [{"name": run["name"], "results": _model_index(run["name"], results)}]
+    return metadata
+
+
+def _model_index(name: str, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the evaluation as the Hub spells it.
+
+    Each task is turned on its own: huggingface_hub joins results that differ in nothing but the task's name.
+    """
+    from huggingface_hub import EvalResult
+    from huggingface_hub.repocard_data import eval_results_to_model_index
+
+    index = []
+    for result in results:
+        data = result["dataset"]
+        flat = [
+            EvalResult(
+                task_type=result["task"]["type"],
+                task_name=result["task"].get("name"),
+                dataset_type=data["repo"],
+                dataset_name=data.get("name") or data["repo"],
+                dataset_config=data.get("config"),
+                dataset_split=data.get("split"),
+                dataset_revision=data.get("revision"),
+                metric_type=metric["type"],
+                metric_name=metric.get("name"),
+                metric_value=metric["value"],
+            )
+            for metric in result["metrics"]
+        ]
+        index += eval_results_to_model_index(name, flat)[0]["results"]
+    return index
+
+
+def _results(folder: Path) -> list[dict[str, Any]]:
+    """Return the results in `evaluation.json`, checked; none where there is no such file."""
+    file = folder / EVALUATION
+    if not file.is_file():
+        return []
+    results = read_json(file, "run `hubkit evaluate` again").get("results")
+    if not isinstance(results, list):
+        raise UserError(f"{file}: the field results is missing: run `hubkit evaluate` again")
+    for result in results:
+        need(result, file, "task.type", "dataset.repo", "dataset.revision", "metrics")
+        for metric in result["metrics"]:
+            need(metric, file, "type", "value")
+    return [result for result in results if result["metrics"]]
+
+
+def _example(run: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return where the snippet takes its input from: a split that the model wasn't trained on, if there is one."""
+    for entry in run["datasets"]:
+        splits = list(entry["splits"] or ())
+        if splits:
+            split = next((name for name in ("test", "validation") if name in splits), splits[-1])
+            return {"repo": entry["repo"], "revision": entry["revision"], "split": split}
+    return None
+
+
+def _training(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the rows of the training table."""
+    names = {
+        "steps": "Steps",
+        "epochs": "Epochs",
+        "tokens": "Tokens",
+        "seconds": "Seconds",
+        "final_train_loss": "Final training loss",
+        "best_validation_loss": "Best validation loss",
+    }
+    training = run["training"] or {}
+    return [(label, number(training[key])) for key, label in names.items() if training.get(key) is not None]
+
+
+def _environment(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the rows that say where the model was trained."""
+    there = run["environment"] or {}
+    libraries = ", ".join(f"{name} {version}" for name, version in (there.get("libraries") or {}).items())
+    processes = there.get("processes") or 1
+    rows = {
+        "Device": there.get("device"),
+        "Processes": processes if processes > 1 else None,
+        "Platform": there.get("platform"),
+        "Python": there.get("python"),
+        "Libraries": libraries,
+    }
+    return [(label, str(value)) for label, value in rows.items() if value]
+
+
+def _curve(file: Path) -> list[list[str]]:
+    """Return the header and some evenly spaced rows of the training curve, the last one among them."""
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        header, *rows = [row for row in csv.reader(stream) if row] or [[]]
+    if not rows:
+        return []
+    count = min(_CURVE_ROWS, len(rows))
+    chosen = [rows[round(index * (len(rows) - 1) / max(1, count - 1))] for index in range(count)]
+    return [header, *([_short(value) for value in row] for row in chosen)]
+
+
+def _short(text: str) -> str:
+    """Shorten a number of a CSV file for reading."""
+    try:
+        return number(float(text)) if "." in text or "e" in text.lower() else number(int(text))
+    except ValueError:
+        return text

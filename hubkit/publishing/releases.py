@@ -1,0 +1,67 @@
+"""What earlier releases left: their files, their manifest, and `release.json`, the list of what hubkit brought.
+
+The list is how a file of an older release is told from one that a person put beside it: the first is deleted when the
+new release doesn't have it, the second stays.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hubkit.publishing.hub import RemoteFile, Repository, State
+from hubkit.publishing.sources import RELEASE, Content, Source
+from hubkit.publishing.versions import Version
+
+
+@dataclass(frozen=True)
+class PastRelease:
+    """The last release, as far as the next one depends on it."""
+
+    version: Version
+    commit: str
+    files: Mapping[str, RemoteFile]
+    manifest: Mapping[str, Any] | None
+    """None where the tag isn't hubkit's."""
+    owned: frozenset[str]
+    """The files that it brought."""
+
+
+def past_release(repository: Repository, source: Source, state: State | None) -> PastRelease | None:
+    """Read the highest release at its tag, or return None if there was none."""
+    if state is None or state.last is None:
+        return None
+    commit = state.releases[state.last]
+    files = state.files if commit == state.head else repository.files(commit)
+    manifest = _read_object(repository, source.manifest_name, commit, files)
+    owned = frozenset(files_brought_by(repository, source, commit, files))
+    return PastRelease(state.last, commit, files, manifest, owned)
+
+
+def files_brought_by(repository: Repository, source: Source, commit: str, files: Mapping[str, RemoteFile]) -> set[str]:
+    """Return the files of a commit that hubkit brought there."""
+    release = _read_object(repository, RELEASE, commit, files)
+    if release is not None:
+        return {str(entry.get("path")) for entry in release.get("files") or () if isinstance(entry, dict)}
+    manifest = _read_object(repository, source.manifest_name, commit, files)
+    return source.owned(manifest) if manifest is not None else set()
+
+
+def release_list(kind: str, version: Version, contents: Iterable[Content]) -> bytes:
+    """Return `release.json` for a release of these files."""
+    ordered = sorted(contents, key=lambda content: content.path)
+    files = [{"path": content.path, "size": content.size, "sha256": content.sha256} for content in ordered]
+    release = {"format": 1, "kind": kind, "version": str(version), "files": files}
+    return (json.dumps(release, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _read_object(
+    repository: Repository, path: str, revision: str, files: Mapping[str, RemoteFile]
+) -> dict[str, Any] | None:
+    """Read a JSON object; None where there is none, which is no reason to refuse a new release."""
+    data = repository.read(path, revision) if path in files else None
+    try:
+        value = json.loads(data) if data is not None else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

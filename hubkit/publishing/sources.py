@@ -1,0 +1,166 @@
+"""What a folder that can be published has in common, whatever it holds: files, a manifest, a comparison and a card."""
+
+import hashlib
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from hubkit.errors import UserError
+from hubkit.publishing.versions import Change, Version
+
+RepoType = Literal["model", "dataset", "space"]
+
+RepoFiles = Callable[[str, RepoType, str], Iterable[str]]
+"""Given a repository, its type and a commit: the paths of its files. For cards that pin others."""
+
+CARD = "README.md"
+CHANGELOG = "CHANGELOG.md"
+RELEASE = "release.json"
+
+OURS = frozenset({CARD, CHANGELOG, RELEASE})
+"""What hubkit writes beside a folder's own files; a folder's copies of these are not published as they are."""
+
+GIT_BLOB_LIMIT = 64 << 20
+"""Above this no Hub keeps a file as a plain git blob (huggingface.co: 10 MB), so its git hash isn't needed."""
+
+_CHUNK = 1 << 20
+_TEXT_SUFFIXES = {".json", ".jsonl", ".txt", ".md", ".py", ".yaml", ".yml", ".csv", ".toml", ".jinja"}
+_TOKEN = re.compile(rb"\b(?:hf|hubkit)_[A-Za-z0-9_-]{30,}")
+
+
+@dataclass(frozen=True)
+class Content:
+    """The bytes of one file to publish: where they are and what they are."""
+
+    path: str
+    """Path in the repository."""
+    source: Path | bytes
+    size: int
+    sha256: str
+    git_oid: str | None
+    """Name of the git blob with these bytes; None above `GIT_BLOB_LIMIT`."""
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Everything hubkit has to say in a README."""
+
+    metadata: Mapping[str, Any]
+    """Fields of the front matter that hubkit sets."""
+    defaults: Mapping[str, Any]
+    """Fields that hubkit only sets where a person hasn't."""
+    body: str
+    """Markdown, in marked sections."""
+
+
+class Source(ABC):
+    """A folder on disk that can become a release."""
+
+    kind: ClassVar[str]
+    """What people call it: ``corpus``, ``model`` or ``space``."""
+    repo_type: ClassVar[RepoType]
+    """What the Hub calls it."""
+    manifest_name: ClassVar[str]
+    """The file by which two releases are compared."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.manifest = self.read_manifest()
+        self.left_out: list[str] = []
+        """What lies in the folder and is not published, with the reason."""
+
+    @abstractmethod
+    def read_manifest(self) -> dict[str, Any]:
+        """Return the folder's manifest, checked."""
+
+    @abstractmethod
+    def files(self) -> list[Content]:
+        """Return the files to publish (without card and changelog), checked and hashed; fills `left_out`."""
+
+    @abstractmethod
+    def change(self, old: Mapping[str, Any], changed: Sequence[str]) -> Change:
+        """Compare with the last release.
+
+        Args:
+            old: Its manifest.
+            changed: Paths of files that were added, removed or changed since; at least one.
+        """
+
+    @abstractmethod
+    def card(self, repo: str, version: Version, files_of: RepoFiles) -> CardFacts:
+        """Return what the README says about this version."""
+
+    def owned(self, manifest: Mapping[str, Any]) -> set[str]:
+        """Return the files that a manifest names as its release's, for releases without a list of files."""
+        return set()
+
+
+def content_of_bytes(path: str, data: bytes) -> Content:
+    """Describe a file that was made in memory."""
+    return Content(path, data, len(data), hashlib.sha256(data).hexdigest(), _git_oid(data))
+
+
+def content_of_file(path: str, file: Path) -> Content:
+    """Read a file once and describe it.
+
+    Raises:
+        UserError: It can't be read, or it is text that holds what looks like an access token.
+    """
+    try:
+        size = file.stat().st_size
+        sha256, blob = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                if file.suffix in _TEXT_SUFFIXES and contains_token(chunk):
+                    raise UserError(f"{path} holds what looks like an access token: take it out, and revoke that token")
+                sha256.update(chunk)
+                if size <= GIT_BLOB_LIMIT:
+                    blob.update(chunk)
+    except OSError as error:
+        raise UserError(f"can't read {file}: {error.strerror}") from None
+    return Content(
+        path, file.absolute(), size, sha256.hexdigest(), blob.hexdigest() if size <= GIT_BLOB_LIMIT else None
+    )
+
+
+def read_json(file: Path, mend: str) -> dict[str, Any]:
+    """Read a JSON file that holds one object.
+
+    Args:
+        file: The file.
+        mend: What to do where it is missing or damaged.
+    """
+    try:
+        value = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing: {mend}") from None
+    except OSError as error:
+        raise UserError(f"can't read {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{file} is not valid JSON ({error}): {mend}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{file} holds no JSON object: {mend}")
+    return value
+
+
+def contains_token(data: bytes) -> bool:
+    """Tell whether bytes hold what looks like an access token of a Hub."""
+    return _TOKEN.search(data) is not None
+
+
+def need(values: Mapping[str, Any], file: Path, *fields: str) -> None:
+    """Check that fields, such as ``tokenizer.name``, are there."""
+    for field in fields:
+        place: Any = values
+        for key in field.split("."):
+            if not isinstance(place, Mapping) or key not in place:
+                raise UserError(f"{file}: the field {field} is missing")
+            place = place[key]
+
+
+def _git_oid(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

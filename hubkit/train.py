@@ -1,0 +1,103 @@
+"""Train a recipe, evaluate and publish: `accelerate launch scripts/train.py RECIPE [key=value …]`.
+
+From an installed wheel: `accelerate launch -m hubkit.train RECIPE [key=value …]`. One GPU, eight GPUs or a cluster: the
+launcher decides, the line stays. Training knows nothing of publishing; this script composes them.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubkit.cli.output import next_step, progress_bar, say, show
+from hubkit.errors import UserError
+
+if TYPE_CHECKING:
+    from hubkit.training.recipe import Recipe
+
+USAGE = "usage: accelerate launch scripts/train.py RECIPE [key=value …]"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script; returns its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        show(f"{USAGE}\n\n{__doc__}")
+        return 0 if arguments else 2
+    try:
+        run(arguments[0], arguments[1:])
+    except UserError as error:
+        say(f"hubkit: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("hubkit: interrupted; the same command goes on from the newest checkpoint")
+        return 130
+    return 0
+
+
+def run(target: str, overrides: Sequence[str]) -> None:
+    """Train, evaluate and publish one recipe.
+
+    Args:
+        target: Name or path of a recipe.
+        overrides: Assignments such as ``training.steps=100``.
+
+    Raises:
+        UserError: Something that the user can mend.
+    """
+    from hubkit.training.recipe import read_recipe
+
+    recipe = read_recipe(target, overrides)
+    # Read and checked before the slow imports: a typing error costs no waiting.
+    from hubkit.training.run import make_accelerator, train
+
+    accelerator = make_accelerator(recipe)
+    with progress_bar("steps") as progress:
+        folder = train(recipe, accelerator, progress if accelerator.is_main_process else _silent)
+        if accelerator.is_main_process:
+            _evaluate(recipe, folder, progress)
+    if accelerator.is_main_process:
+        _publish(recipe, folder)
+
+
+def _evaluate(recipe: "Recipe", folder: Path, progress: Callable[[str, int, int], None]) -> None:
+    from hubkit.evaluation.run import evaluate_model, write_evaluation
+
+    if not recipe.evaluations:
+        return
+    evaluation = evaluate_model(folder, progress=progress)
+    write_evaluation(folder, evaluation)
+    show(evaluation_table(evaluation))
+
+
+def evaluation_table(evaluation: dict) -> str:
+    """Return the results of an evaluation as a table for people."""
+    lines = [f"{'':<34}{'':<16}{'model':>9}{'baseline':>10}"]
+    for result in evaluation["results"]:
+        for metric in result["metrics"]:
+            lines.append(
+                f"{result['task']['name']:<34}{metric['name']:<16}{metric['value']:>9.4f}{metric['baseline']:>10.4f}"
+            )
+    data = evaluation["results"][0]["dataset"]
+    lines.append(f"{evaluation['results'][0]['rows']:,} rows of {data['repo']} {data['split']} at {data['revision'][:12]}")
+    return "\n".join(lines)
+
+
+def _publish(recipe: "Recipe", folder: Path) -> None:
+    if recipe.publish_to is None:
+        say(f"the model is in {folder}")
+        next_step(f"hubkit publish {folder} ORG/{recipe.name} --dry-run")
+        return
+    from hubkit.publishing import apply, plan
+
+    release = apply(plan(folder, recipe.publish_to, private=recipe.private))
+    show(f"{release.url} {release.tag or release.version} at {release.commit[:12]}")
+    next_step(f"hubkit space deploy OWNER/SPACE --model {recipe.publish_to}")
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

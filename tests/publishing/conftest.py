@@ -1,0 +1,65 @@
+"""One embedded Hub, in its own process, for the whole session; each test publishes under names of its own."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi, constants
+from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+from hubkit.server import process
+
+from .folders import make_corpus
+
+_NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A running Hub and how to reach it."""
+
+    environment: dict[str, str]
+
+    @property
+    def api(self) -> HfApi:
+        return HfApi(endpoint=self.environment["HF_ENDPOINT"], token=self.environment["HF_TOKEN"])
+
+    @property
+    def process_environment(self) -> dict[str, str]:
+        """What a new process needs to talk to this Hub."""
+        quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
+        return {**os.environ, **self.environment, **quiet}
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    root = tmp_path_factory.mktemp("hub")
+    process.start(root, port=0)
+    # The client read its environment when it was imported, so in this process its settings are set directly.
+    before = constants.HF_HUB_DISABLE_XET
+    constants.HF_HUB_DISABLE_XET = True
+    disable_progress_bars()
+    try:
+        yield Hub(process.client_environment(root))
+    finally:
+        constants.HF_HUB_DISABLE_XET = before
+        enable_progress_bars()
+        process.stop(root)
+
+
+@pytest.fixture
+def api(hub: Hub) -> HfApi:
+    return hub.api
+
+
+@pytest.fixture
+def repo() -> str:
+    return f"lab/publish-{os.getpid()}-{next(_NUMBERS)}"
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return make_corpus(tmp_path / "corpus", {"train": 3000, "test": 100})

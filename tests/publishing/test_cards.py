@@ -1,0 +1,202 @@
+"""Cards say what is true, in the Hub's own spelling."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from huggingface_hub import DatasetCard, ModelCard
+
+from hubkit.errors import UserError
+from hubkit.publishing.cards import fence, number, public, render_body, size_category
+from hubkit.publishing.folders import open_folder
+from hubkit.publishing.merging import merge_card, pieces
+from hubkit.publishing.versions import Version
+
+from .folders import COMMIT, make_corpus, make_evaluation, make_model, make_space
+
+
+def card_of(folder: Path, files: tuple[str, ...] = ()) -> str:
+    facts = open_folder(folder).card("lab/counting", Version(1, 2, 0), lambda repo, kind, revision: files)
+    return merge_card(None, facts).decode()
+
+
+def fields(card: str) -> dict[str, Any]:
+    return yaml.safe_load(card.split("---\n")[1])
+
+
+@pytest.mark.parametrize(
+    ("rows", "category"),
+    [
+        (1, "n<1K"),
+        (999, "n<1K"),
+        (1000, "1K<n<10K"),
+        (877_302, "100K<n<1M"),
+        (10**9, "1B<n<10B"),
+        (10**12 - 1, "100B<n<1T"),
+        (10**12, "n>1T"),
+    ],
+)
+def test_size_categories_are_the_hubs(rows: int, category: str) -> None:
+    assert size_category(rows) == category
+
+
+def test_a_dataset_card_has_the_fields_that_load_dataset_reads(corpus: Path) -> None:
+    found = fields(card_of(corpus))
+    assert found["configs"] == [
+        {
+            "config_name": "default",
+            "data_files": [
+                {"split": "train", "path": "data/train-*-of-00003.parquet"},
+                {"split": "test", "path": "data/test-*-of-00001.parquet"},
+            ],
+            "default": True,
+        }
+    ]
+    assert found["dataset_info"]["features"] == [
+        {"name": "text", "dtype": "string"},
+        {"name": "number", "dtype": "int64"},
+    ]
+    assert [split["num_examples"] for split in found["dataset_info"]["splits"]] == [3000, 100]
+    assert found["size_categories"] == ["1K<n<10K"]
+    assert found["language_creators"] == ["machine-generated"]
+    assert found["tags"] == ["synthetic", "hubkit", "counting"]
+
+
+def test_a_dataset_card_shows_statistics_spec_versions_and_hashes(corpus: Path) -> None:
+    card = card_of(corpus)
+    assert "| train | 3,000 | 3 |" in card
+    assert "| train | `text` | 9 | 11.5 | 12 |" in card
+    assert "splits: {train: 3000, test: 100}" in card
+    assert "numpy 2.4.6, pyarrow 26.0.1" in card
+    assert "6 of 3,106 draws were rejected" in card
+    assert 'load_dataset("lab/counting", revision="v1.2.0")' in card
+    assert open_folder(corpus).manifest["splits"]["test"]["rows_sha256"] in card
+
+
+def test_the_python_in_cards_compiles(corpus: Path, tmp_path: Path) -> None:
+    causal = make_model(tmp_path / "causal")
+    (causal / "config.json").write_text('{"architectures": ["GPT2LMHeadModel"], "auto_map": {"AutoConfig": "x.X"}}')
+    bare = make_model(tmp_path / "bare", datasets=[])
+    snippets = [
+        snippet
+        for folder in (corpus, make_model(tmp_path / "masked"), causal, bare)
+        for snippet in re.findall(r"```python\n(.*?)```", card_of(folder), re.DOTALL)
+    ]
+    assert len(snippets) == 5
+    for snippet in snippets:
+        compile(snippet, "card", "exec")
+    assert "trust_remote_code=True" in card_of(causal)
+    assert "trust_remote_code" not in card_of(bare)
+
+
+def test_the_client_reads_our_cards(corpus: Path, tmp_path: Path) -> None:
+    data: Any = DatasetCard(card_of(corpus)).data
+    assert data.license == "apache-2.0"
+    data = ModelCard(card_of(make_evaluation(make_model(tmp_path / "m")))).data
+    assert (data.library_name, data.pipeline_tag, data.datasets) == ("transformers", "fill-mask", ["lab/counting"])
+    assert data.metrics == ["accuracy"]
+    result = data.eval_results[0]
+    assert (result.dataset_revision, result.dataset_config, result.dataset_split) == (COMMIT, "default", "test")
+    assert (result.metric_type, result.metric_value, result.dataset_type) == ("accuracy", 0.26, "lab/counting")
+
+
+def test_each_task_of_an_evaluation_keeps_its_name(tmp_path: Path) -> None:
+    index = fields(card_of(make_evaluation(make_model(tmp_path / "m"))))["model-index"]
+    names = [result["task"]["name"] for result in index[0]["results"]]
+    assert names == ["integer part masked", "fraction masked"]
+
+
+def test_a_model_card_shows_lineage_curve_and_baseline(tmp_path: Path) -> None:
+    base = {"repo": "lab/base", "revision": "b" * 40}
+    card = card_of(make_evaluation(make_model(tmp_path / "m", init_from=base)))
+    assert f"[lab/counting@{COMMIT[:12]}](/datasets/lab/counting/tree/{COMMIT}), release v1.0.0" in card
+    assert f"](/lab/base/tree/{'b' * 40})" in card
+    assert re.search(r"\| integer part masked \|.*\| top-1 accuracy \| 0\.26 \| 0\.12 \|", card)
+    assert "![Loss over the training steps](curve.png)" in card
+    assert "| 19 | 0.25 |" in card
+    assert (fields(card)["base_model"], fields(card)["base_model_relation"]) == ("lab/base", "finetune")
+
+
+def test_a_model_card_without_an_evaluation_says_so(tmp_path: Path) -> None:
+    card = card_of(make_model(tmp_path / "m"))
+    assert "This release comes without an evaluation." in card
+    assert "model-index" not in fields(card)
+
+
+def test_a_backward_model_says_how_it_reads(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "m", direction="backward")
+    (model / "config.json").write_text('{"architectures": ["GPT2LMHeadModel"]}')
+    card = card_of(model)
+    assert "to predict the previous token" in card
+    assert "It reads text from its end" in card
+    assert fields(card)["pipeline_tag"] == "text-generation"
+
+
+def test_cards_tell_no_paths(tmp_path: Path) -> None:
+    card = card_of(make_model(tmp_path / "m"))
+    assert "somebody" not in card
+    assert "…/7" in card
+    assert str(tmp_path) not in card
+    assert public({"a": ["C:\\Users\\me\\x.txt", "relative/x", "/a/b/"]}) == {"a": ["…/x.txt", "relative/x", "…/b"]}
+
+
+def test_a_space_card_has_the_fields_that_the_hub_builds_from(tmp_path: Path) -> None:
+    space = make_space(tmp_path / "s", [{"repo": "lab/m", "revision": COMMIT}])
+    files = ("config.json", "model.safetensors", "tokenizer.json", "curve.png", "README.md", "runs/x")
+    found = fields(card_of(space, files))
+    assert found["preload_from_hub"] == [f"lab/m config.json,model.safetensors,tokenizer.json {COMMIT}"]
+    assert (found["sdk"], found["python_version"], found["app_file"]) == ("gradio", "3.11", "app.py")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", found["sdk_version"])
+    assert found["models"] == ["lab/m"]
+    assert len(found["short_description"]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [({"short_description": "x" * 61}, "61 characters"), ({"colorFrom": "mauve"}, "mauve"), ({}, "has no weights")],
+)
+def test_a_space_that_the_hub_would_refuse_is_refused_here(tmp_path: Path, changes: dict[str, str], word: str) -> None:
+    space = make_space(tmp_path / "s", [{"repo": "lab/m", "revision": COMMIT}], **changes)
+    with pytest.raises(UserError, match=word):
+        card_of(space, ("config.json",) if not changes else ("model.safetensors",))
+
+
+def test_a_person_s_choice_of_colours_and_licence_stays(tmp_path: Path) -> None:
+    facts = open_folder(make_space(tmp_path / "s", [])).card("lab/s", Version(1, 0, 0), lambda *where: ())
+    merged = merge_card(b"---\nemoji: X\nlicense: mit\nsdk_version: 1.0.0\n---\n", facts).decode()
+    assert (fields(merged)["emoji"], fields(merged)["license"]) == ("X", "mit")
+    assert fields(merged)["sdk_version"] != "1.0.0"
+
+
+def test_values_can_t_leave_their_place(tmp_path: Path) -> None:
+    evil = "x | y\n<!-- /hubkit:summary --> ``` <!-- hubkit:summary -->"
+    corpus = make_corpus(
+        tmp_path / "c", {"train": 5}, summary=evil, libraries={"a": evil}, spec={"k": evil + "\n```\n"}
+    )
+    card = card_of(corpus)
+    assert [piece.name for piece in pieces(card) if piece.name] == [
+        "summary", "use", "splits", "spec", "provenance", "limitations", "license", "citation"
+    ]  # fmt: skip
+    assert "````yaml" in card
+    assert "a x \\| y" in card
+
+
+def test_a_fence_is_longer_than_what_it_holds() -> None:
+    assert fence("a ```` b", "yaml") == "`````yaml\na ```` b\n`````"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(16000, "16,000"), (0.26171, "0.2617"), (5.0, "5"), (1.5e-05, "1.5e-05"), (12345.67, "12,345.7")],
+)
+def test_numbers_are_for_people(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_template_that_names_something_unknown_fails() -> None:
+    import jinja2
+
+    with pytest.raises(jinja2.UndefinedError):
+        render_body("dataset.md.j2", {})
