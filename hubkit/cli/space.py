@@ -1,7 +1,56 @@
+"""`hubkit space …`: the demo."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-app = typer.Typer()
+from hubkit.cli.output import next_step, say, show
+
+app = typer.Typer(help="The demo Space: a page that shows a published model.", no_args_is_help=True)
 
 
-def register(app):
-    pass
+@app.command()
+def deploy(
+    repo: Annotated[str, typer.Argument(metavar="OWNER/SPACE", help="Repository of the Space.")],
+    model: Annotated[str, typer.Option(help="Model on the Hub that it shows.")],
+    revision: Annotated[str | None, typer.Option(help="Revision of the model [default: newest].")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Create the repository as a private one.")] = False,
+) -> None:
+    """Publish a Space that shows a model at a pinned commit."""
+    from hubkit.demo import compose_space
+    from hubkit.publishing import apply, plan
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "space"
+        compose_space(model, folder, title, revision)
+        made = plan(folder, repo, private=private)
+        if dry_run:
+            show(made.render())
+            return
+        release = apply(made, progress=say)
+    show(f"{release.url} {release.tag or release.version} at {release.commit[:12]}")
+    next_step(f"hubkit space run {repo}")
+
+
+@app.command()
+def run(
+    space: Annotated[str, typer.Argument(metavar="OWNER/SPACE|FOLDER", help="A Space on the Hub, or a folder.")],
+    revision: Annotated[str | None, typer.Option(help="Revision of the Space [default: newest].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1 [default: 7860, or a free one].")] = None,
+) -> None:
+    """Serve a Space on this machine until Ctrl-C. This runs the Space's own code."""
+    from hubkit.demo import RunningSpace, fetch_space
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(space) if Path(space).is_dir() else fetch_space(space, Path(temporary) / "space", revision)
+        with RunningSpace(folder, port) as running:
+            show(running.url)
+            say("Ctrl-C stops it")
+            try:
+                raise typer.Exit(running.process.wait())
+            except KeyboardInterrupt:
+                say("stopped")

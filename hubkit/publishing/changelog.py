@@ -34,8 +34,8 @@ def updated(text: str | None, version: Version, change: Change, last: Version | 
 
 
 def _entry(version: Version, change: Change) -> str:
-    level = "" if change.level is Level.FIRST else f"{change.level.upper()}: "
-    lines = [f"## {version.tag}", "", f"{level}{change.why}."]
+    said = change.why if change.level is Level.FIRST else f"{change.level.upper()}: {change.why}"
+    lines = [f"## {version.tag}", "", f"{said[0].upper()}{said[1:]}."]
     if change.details:
         lines += ["", *(f"- {detail}" for detail in change.details)]
     return "\n".join(lines)

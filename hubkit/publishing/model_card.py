@@ -151,6 +151,7 @@ def _training(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         "tokens": "Tokens",
         "seconds": "Seconds",
         "final_train_loss": "Final training loss",
+        "final_validation_loss": "Final validation loss",
         "best_validation_loss": "Best validation loss",
     }
     training = run["training"] or {}

@@ -20,6 +20,7 @@ from hubkit.server import (
     routes_account,
     routes_commit,
     routes_files,
+    routes_git,
     routes_lfs,
     routes_repos,
     routes_tree,
@@ -38,6 +39,7 @@ ROUTES: list[Route] = [
     *routes_commit.ROUTES,
     *routes_lfs.ROUTES,
     *routes_files.ROUTES,
+    *routes_git.ROUTES,
     *pages.ROUTES,
     *routes_repos.LATE_ROUTES,
 ]
@@ -150,8 +152,9 @@ def _error_response(error: ApiError, request: Request, route: Route | None) -> R
     headers = {"X-Error-Message": line[:1000].strip(), **error.headers}
     if error.code:
         headers["X-Error-Code"] = error.code
-    if error.status == 401 and "text/html" in request.headers.get("accept", ""):
-        # A browser asks its user; any name will do, the token is the password.
+    is_git = route is not None and route.is_git
+    if error.status == 401 and (is_git or "text/html" in request.headers.get("accept", "")):
+        # Browsers and git ask their user; any name will do, the token is the password.
         headers["WWW-Authenticate"] = 'Basic realm="hubkit hub: the password is a token", charset="UTF-8"'
     if route is not None and route.is_page:
         parts = [html.tag("h1", html.text(error.status)), html.tag("p", html.text(error.message))]

@@ -135,7 +135,7 @@ def authenticate(hub: Hub, request: Request) -> Identity | None:
     scheme, _, value = header.partition(" ")
     token = value.strip() if scheme.lower() == "bearer" else None
     # Browsers repeat Basic credentials by themselves, also for requests that another site makes them send.
-    if scheme.lower() == "basic" and (request.method in ("GET", "HEAD") or _is_git_fetch(request)):
+    if scheme.lower() == "basic" and (request.method in ("GET", "HEAD") or _is_git(request)):
         token = _basic_password(value)
     identity = hub.tokens.identify(token) if token else None
     if identity is None:
@@ -143,8 +143,8 @@ def authenticate(hub: Hub, request: Request) -> Identity | None:
     return identity
 
 
-def _is_git_fetch(request: Request) -> bool:
-    return request.url.path.endswith(("/git-upload-pack", "/info/lfs/objects/batch"))
+def _is_git(request: Request) -> bool:
+    return request.scope["raw_path"].endswith((b"/git-upload-pack", b"/git-receive-pack", b"/info/lfs/objects/batch"))
 
 
 def _basic_password(value: str) -> str | None:

@@ -12,8 +12,8 @@ from starlette.responses import Response
 Html = NewType("Html", str)
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #888; --link: #2563eb; }
-@media (prefers-color-scheme: dark) { :root { --link: #8ab4ff; } }
+:root { color-scheme: light dark; --line: #8884; --soft: #666; --link: #2563eb; }
+@media (prefers-color-scheme: dark) { :root { --link: #8ab4ff; --soft: #aaa; } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
 a { color: var(--link); text-decoration: none; } a:hover { text-decoration: underline; }
 h1 { font-size: 1.4rem; margin: 0.8rem 0 0.2rem; overflow-wrap: anywhere; }

@@ -33,6 +33,7 @@ class Route:
             token and a repository, `create` a write token.
         body: How the body is read before the handler runs.
         is_page: Whether people read it: then errors are pages too.
+        is_git: Whether git reads it: it sends a token only when it is asked for one.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Route:
     access: Access = "read"
     body: BodyKind = "none"
     is_page: bool = False
+    is_git: bool = False
 
 
 class Router:

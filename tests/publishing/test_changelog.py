@@ -19,6 +19,7 @@ def test_entries_are_newest_first() -> None:
     assert text.index("## v1.1.0") < text.index("## v1.0.0")
     assert "MINOR: rows were added.\n\n- train: 5 → 9 rows\n" in text
     assert text.startswith("# Changelog\n")
+    assert text.endswith("## v1.0.0\n\nThe first release.\n")
 
 
 def test_the_same_release_again_gives_the_same_bytes() -> None:

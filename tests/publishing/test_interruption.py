@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from hubkit.publishing import Action, apply, plan
+from hubkit.errors import UserError
+from hubkit.publishing import Action, Plan, Release, apply, plan
+from hubkit.publishing.errors import AGAIN
 from hubkit.publishing.hub import RemoteFile, Repository
 
 from .conftest import Hub
@@ -67,15 +69,25 @@ def kill_while_publishing(folder: Path, repo: str, hub: Hub, step: str, delay: f
     return rest[-1] if rest else last
 
 
+def publish_again(folder: Path, repo: str, api: HfApi) -> tuple[Plan, Release]:
+    """Run the same command until it is through: a request of the killed process may still be on its way at the Hub."""
+    for _ in range(3):
+        try:
+            made = plan(folder, repo, api=api)
+            return made, apply(made, api)
+        except UserError as error:
+            assert AGAIN in str(error)
+            time.sleep(0.2)
+    raise AssertionError("three times in a row")
+
+
 def check_finish(folder: Path, repo: str, api: HfApi, before: Seen, version: str) -> None:
     """Check that the kill did no harm, run the same command again, and check its release."""
     after = seen(repo, api)
     assert {tag: after.tags.get(tag) for tag in before.tags} == before.tags
     assert after.files == before.files or not before.files
-    done = f"v{version}" in after.tags
-    made = plan(folder, repo, api=api)
-    assert (made.version, made.tag) == (version, None if done else f"v{version}")
-    release = apply(made, api)
+    made, release = publish_again(folder, repo, api)
+    assert made.version == version
     finished = seen(repo, api)
     assert finished.tags == {**before.tags, f"v{version}": release.commit}
     served = Repository(api, repo, "dataset").files(f"v{version}")
@@ -116,5 +128,5 @@ def test_a_killed_publish_is_finished_by_the_same_command(
 def test_a_hundred_kills(tmp_path: Path, repo: str, hub: Hub, seed: int) -> None:
     draw = random.Random(seed)
     steps = draw.choice(["planning", "creating", "sending"]), draw.choice(["planning", "sending", "verifying"])
-    fell = kill_twice(tmp_path, repo, hub, steps, (draw.uniform(0, 0.5), draw.uniform(0, 0.5)))
+    fell = kill_twice(tmp_path, repo, hub, steps, (draw.uniform(0, 0.3), draw.uniform(0, 0.2)))
     assert all(fell)

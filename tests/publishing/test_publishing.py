@@ -1,6 +1,7 @@
 """Plan and apply against a real Hub: the embedded one, in a process of its own."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -86,21 +87,22 @@ def test_publishing_again_does_nothing(corpus: Path, repo: str, api: HfApi) -> N
     assert (head(repo, api), tags(repo, api)) == before
 
 
-def test_the_released_rows_are_loaded_by_plain_datasets(
+def test_the_card_s_snippets_run_with_plain_datasets(
     corpus: Path, repo: str, api: HfApi, hub: Hub, tmp_path: Path
 ) -> None:
     publish(corpus, repo, api)
     # A person's file beside ours must not become rows.
     write(repo, api, "data/train-extra.parquet", b"not even Parquet")
-    code = (
-        "from datasets import load_dataset\n"
-        f"d = load_dataset({repo!r})\n"
-        "print(d['train'].num_rows, d['test'][99]['text'], list(d['test'].features))\n"
-        f"print(next(iter(load_dataset({repo!r}, revision='v1.0.0', split='train', streaming=True)))['text'])\n"
-    )
+    snippets = re.findall(r"```python\n(.*?)```", served(repo, "README.md", api).decode(), re.DOTALL)
+    code = "\n".join([*snippets, "print(load_dataset(" + repr(repo) + ")['test'][99])"])
     environment = {**hub.process_environment, "HF_HOME": str(tmp_path / "home")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "3000 a test 99 ['text', 'number']\na train 0\n", done.stderr
+    assert re.sub(r"\s+", " ", done.stdout) == (
+        "DatasetDict({ train: Dataset({ features: ['text', 'number'], num_rows: 3000 }) "
+        "test: Dataset({ features: ['text', 'number'], num_rows: 100 }) }) "
+        "{'text': 'a train 0', 'number': 0} {'text': 'a train 0', 'number': 0} "
+        "{'text': 'a train 1', 'number': 1} {'text': 'a train 2', 'number': 2} {'text': 'a test 99', 'number': 99} "
+    ), done.stderr
 
 
 @pytest.mark.parametrize(

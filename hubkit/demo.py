@@ -1,0 +1,191 @@
+"""The demo Space: composed for a model at a commit, and served on this machine."""
+
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from hubkit.errors import UserError
+from hubkit.hub import Commit, load_rows, resolve
+from hubkit.resources import resource
+
+DEFAULT_PORT = 7860
+EXAMPLES = 4
+_SOURCES = ("*.py", "*.css", "requirements.txt")
+
+
+def compose_space(model: str, folder: Path, title: str | None = None, revision: str | None = None) -> dict[str, Any]:
+    """Write a Space folder that shows a published model, pinned to the commit that `revision` means now.
+
+    Args:
+        model: Repository of the model.
+        folder: Where to write; what is there is replaced.
+        title: Of the page; None names it after the model.
+        revision: Of the model; None is its newest.
+
+    Returns:
+        The content of `space.json`: what is pinned.
+
+    Raises:
+        UserError: The model is not on the Hub or has no lineage.
+    """
+    commit = resolve(model, revision, "model")
+    lineage = _lineage(commit)
+    pins = {
+        "format": 1,
+        "title": title or f"Fill in a world: {lineage['name']}",
+        "models": [{"repo": commit.repo, "revision": commit.revision}],
+        "datasets": [{"repo": d["repo"], "revision": d["revision"]} for d in lineage["datasets"]],
+    }
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for pattern in _SOURCES:
+        for source in sorted(resource("spaces", "demo").glob(pattern)):
+            shutil.copyfile(source, folder / source.name)
+    (folder / "space.json").write_text(json.dumps(pins, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    examples = json.dumps(_examples(lineage), indent=1, ensure_ascii=False)
+    (folder / "examples.json").write_text(examples + "\n", encoding="utf-8")
+    return pins
+
+
+def _lineage(commit: Commit) -> dict[str, Any]:
+    """Return the `run.json` of a model on the Hub."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    from hubkit.publishing.errors import explained
+
+    try:
+        with explained(commit.repo):
+            path = hf_hub_download(commit.repo, "run.json", revision=commit.revision)
+    except EntryNotFoundError:
+        raise UserError(f"model: {commit.repo} has no run.json, so it is not a model that hubkit published") from None
+    return json.loads(Path(path).read_text())
+
+
+def _examples(lineage: dict[str, Any]) -> list[dict[str, str]]:
+    """Return some worlds of the test split with σ's integer part masked, and what the mask hides."""
+    recipe, dataset = lineage["recipe"]["dataset"], lineage["datasets"][0]
+    rows = load_rows(dataset["repo"], dataset["revision"], recipe["test"], recipe["config"], (recipe["column"],))
+    examples = []
+    for number, text in enumerate(rows[recipe["column"]][:EXAMPLES], start=1):
+        before, key, after = text.partition("'params': [")
+        integer, dot, rest = after.partition(".")
+        if key and dot and integer.isdigit():
+            examples.append(
+                {"label": f"Test world {number}", "text": f"{before}{key}?.{rest}", "truth": integer},
+            )
+    return examples
+
+
+def fetch_space(repo: str, folder: Path, revision: str | None = None) -> Path:
+    """Download a Space into a folder of its own and return the folder.
+
+    Not from the cache: its files are links, and Python looks for an app's modules beside the file behind the link.
+
+    Raises:
+        UserError: The Hub is down, or has no such Space.
+    """
+    from huggingface_hub import snapshot_download
+
+    from hubkit.publishing.errors import explained
+
+    commit = resolve(repo, revision, "space")
+    with explained(repo):
+        return Path(snapshot_download(repo, repo_type="space", revision=commit.revision, local_dir=folder))
+
+
+class RunningSpace:
+    """A Space served by a process of its own; as a context manager it stops at the end."""
+
+    def __init__(self, folder: Path, port: int | None = None, log: Path | None = None):
+        """Start the Space and wait until it answers.
+
+        Args:
+            folder: With `app.py`.
+            port: None takes 7860 or, where that is taken, a free one.
+            log: Where its output goes; None is stderr.
+
+        Raises:
+            UserError: gradio is not installed, the port is taken, or the app ended by itself.
+        """
+        if importlib.util.find_spec("gradio") is None:
+            raise UserError("a Space needs gradio: pip install 'hubkit[space]'")
+        if not (folder / "app.py").is_file():
+            raise UserError(f"{folder} is not a Space: it has no app.py")
+        self.port = _free_port(port)
+        self.url = f"http://127.0.0.1:{self.port}"
+        settings = {
+            "GRADIO_SERVER_PORT": str(self.port),
+            "GRADIO_SERVER_NAME": "127.0.0.1",
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "PYTHONUNBUFFERED": "1",
+        }
+        output = log.open("wb") if log else sys.stderr
+        self.process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=folder, env=os.environ | settings, stdout=output, stderr=subprocess.STDOUT
+        )
+        if log:
+            output.close()
+        try:
+            self._wait(log)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self, log: Path | None, seconds: float = 120.0) -> None:
+        """Wait until the page answers."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                said = log.read_text(errors="replace").strip() if log else ""
+                last = f": {said.splitlines()[-1]}" if said else ""
+                raise UserError(f"the Space ended by itself with status {self.process.returncode}{last}")
+            try:
+                with urllib.request.urlopen(self.url, timeout=5) as answer:  # noqa: S310
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        raise UserError(f"the Space did not answer at {self.url} within {seconds:.0f} seconds")
+
+    def stop(self) -> None:
+        """Stop the process, gently first."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def __enter__(self) -> "RunningSpace":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+
+def _free_port(wanted: int | None) -> int:
+    """Return a port that nobody listens on.
+
+    Raises:
+        UserError: The one that was asked for is taken.
+    """
+    for port in (wanted,) if wanted is not None else (DEFAULT_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise UserError(f"port: {wanted} is in use on 127.0.0.1; choose another with --port")
