@@ -4,12 +4,13 @@ From an installed wheel: `accelerate launch -m hubkit.train RECIPE [key=value â€
 launcher decides, the line stays. Training knows nothing of publishing; this script composes them.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubkit.cli.output import next_step, progress_bar, say, show
+from hubkit.cli.output import next_step, progress_bar, quiet_libraries, say, show
 from hubkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ USAGE = "usage: accelerate launch scripts/train.py RECIPE [key=value â€¦]"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    quiet_libraries()
+    # OpenMP's threads spin while they wait, which starves them of each other on a shared or busy machine (five times
+    # slower on two cores with one other process). Read when torch is loaded, so it must be said before.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not arguments or arguments[0] in ("-h", "--help"):
         show(f"{USAGE}\n\n{__doc__}")
         return 0 if arguments else 2

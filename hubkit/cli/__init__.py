@@ -7,6 +7,7 @@ import typer
 
 from hubkit import __version__
 from hubkit.cli import corpora, hub, models, publishing, quickstart, space
+from hubkit.cli.output import quiet_libraries
 from hubkit.errors import UserError
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.add_typer(hub.app, name="hub")
 
 def main() -> None:
     """Run the command line; what a user can mend ends in one line on stderr and a non-zero exit status."""
+    quiet_libraries()
     try:
         app()
     except UserError as error:

@@ -1,6 +1,7 @@
 """How commands speak: data on stdout, progress and remarks on stderr, and the next command to type at the end."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,17 @@ def show_json(value: Any) -> None:
 def next_step(command: str) -> None:
     """End a command by naming the one that naturally follows."""
     say(f"next: {command}")
+
+
+def quiet_libraries() -> None:
+    """Have the libraries draw no progress bars where nobody watches; to be called before they are imported."""
+    import logging
+
+    if not sys.stderr.isatty():
+        for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+            os.environ.setdefault(name, "1")
+    # Tied weights are stored once; accelerate warns of it at every checkpoint.
+    logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
 
 
 @contextmanager
