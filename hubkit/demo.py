@@ -61,7 +61,7 @@ def _lineage(commit: Commit) -> dict[str, Any]:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    from hubkit.publishing.errors import explained
+    from hubkit.hub_errors import explained
 
     try:
         with explained(commit.repo):
@@ -96,7 +96,7 @@ def fetch_space(repo: str, folder: Path, revision: str | None = None) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    from hubkit.publishing.errors import explained
+    from hubkit.hub_errors import explained
 
     commit = resolve(repo, revision, "space")
     with explained(repo):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
-from hubkit.publishing.errors import explained
+from hubkit.hub_errors import explained
 
 if TYPE_CHECKING:
     import datasets

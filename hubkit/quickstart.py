@@ -132,7 +132,9 @@ def _model(folder: Path, tag: str, say: Say) -> tuple[dict[str, Any], str]:
     say(f"model     accelerate launch {' '.join(command)}")
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1",
                 "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
-    done = subprocess.run([*launcher, *command])
+    # Its results are shown at the end, so of its output only the progress is let through.
+    nested = os.environ | {"HUBKIT_NESTED": "1"}
+    done = subprocess.run([*launcher, *command], stdout=subprocess.DEVNULL, env=nested)
     if done.returncode:
         raise UserError(f"training ended with status {done.returncode}; the same command goes on from its checkpoint")
     say(f"          trained, evaluated and published in {time.perf_counter() - began:.0f} s")

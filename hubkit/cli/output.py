@@ -24,8 +24,9 @@ def show_json(value: Any) -> None:
 
 
 def next_step(command: str) -> None:
-    """End a command by naming the one that naturally follows."""
-    say(f"next: {command}")
+    """End a command by naming the one that naturally follows; a command inside another leaves that to it."""
+    if "HUBKIT_NESTED" not in os.environ:
+        say(f"next: {command}")
 
 
 def quiet_libraries() -> None:

@@ -6,8 +6,7 @@ the Hub serves is verified before the tag is made (:mod:`.applying`).
 """
 
 from hubkit.publishing.applying import Release, apply
-from hubkit.publishing.errors import explain
 from hubkit.publishing.planning import plan
 from hubkit.publishing.plans import Action, Plan, PlannedFile
 
-__all__ = ["Action", "Plan", "PlannedFile", "Release", "apply", "explain", "plan"]
+__all__ = ["Action", "Plan", "PlannedFile", "Release", "apply", "plan"]

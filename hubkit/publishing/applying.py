@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hubkit.errors import UserError
-from hubkit.publishing.errors import AGAIN, explained
+from hubkit.hub_errors import AGAIN, explained
 from hubkit.publishing.hub import RemoteFile, Repository
 from hubkit.publishing.planning import default_api
 from hubkit.publishing.plans import Action, Plan, PlannedFile

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
 from hubkit.publishing import changelog
-from hubkit.publishing.errors import explained
+from hubkit.hub_errors import explained
 from hubkit.publishing.folders import open_folder
 from hubkit.publishing.hub import RemoteFile, Repository, State, check_name
 from hubkit.publishing.merging import merge_card

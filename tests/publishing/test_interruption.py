@@ -13,7 +13,7 @@ from huggingface_hub import HfApi
 
 from hubkit.errors import UserError
 from hubkit.publishing import Action, Plan, Release, apply, plan
-from hubkit.publishing.errors import AGAIN
+from hubkit.hub_errors import AGAIN
 from hubkit.publishing.hub import RemoteFile, Repository
 
 from .conftest import Hub

@@ -6,8 +6,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineMod
 from huggingface_hub.utils import hf_raise_for_status
 
 from hubkit.errors import UserError
-from hubkit.publishing import explain
-from hubkit.publishing.errors import explained, redact
+
+from hubkit.hub_errors import explain, explained, redact
 
 TOKEN = "hf_" + "aB3" * 12
 URL = "https://hub.example/api/datasets/lab/x/commit/main"
