@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 from hubkit.corpora.builder import MAX_ATTEMPTS, Block, CorpusBuilder, CorpusSpec
 from hubkit.corpora.hashing import BLOCK_ROWS
 from hubkit.errors import UserError
-from hubkit.randomness import item_seed
+from hubkit.randomness import item_seeds
 from hubkit.resources import load_module
 from hubkit.specs import Spec
 
@@ -355,15 +355,22 @@ class Lorenz(CorpusBuilder):
         }
     )
     configs = CONFIGS
-    summary = (
-        "Each row is a small world: one or more Lorenz systems with random parameters and starting points, integrated "
-        "by explicit Euler steps of 1/700 and observed through a random linear embedding. "
-        "It is written as one Python dict that holds the parameters, the embedding and the observations, so that a "
-        "language model can be asked for any number in it."
-    )
     tokenizer = "lorenz"
     libraries = ("numpy", "numba", "pyarrow")
     spec: LorenzSpec
+
+    @property
+    def summary(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """How the rows are made, in two sentences; the second stage only where the spec has it."""
+        several = "one Lorenz system" if self.spec.max_sys == 1 else "one or more Lorenz systems"
+        bare = not (self.spec.rotate or self.spec.dilate or self.spec.rotate_again)
+        seen = "written down as they are" if bare else "observed through a random linear embedding"
+        return (
+            f"Each row is a small world: {several} with random parameters and starting points, integrated by explicit "
+            f"Euler steps of 1/{STEP_SIZE} and {seen}. It is written as one Python dict that holds the parameters"
+            f"{'' if bare else ', the embedding'} and the observations, so that a language model can be asked for any "
+            "number in it."
+        )
 
     @property
     def row_bytes(self) -> int:
@@ -400,7 +407,7 @@ class Lorenz(CorpusBuilder):
         key, pending, rejected = self.stream(split), range(start, stop), 0
         kept: dict[int, World] = {}
         for attempt in range(MAX_ATTEMPTS):
-            worlds = draw_worlds([item_seed(key, index, attempt) for index in pending], self.spec)
+            worlds = draw_worlds(item_seeds(key, pending, attempt), self.spec)
             kept |= {index: world for index, world in zip(pending, worlds, strict=True) if world}
             pending = [index for index in pending if index not in kept]
             if not pending:

@@ -7,10 +7,14 @@ row *i*, attempt *a* has its own block of the stream whatever was drawn before, 
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 import numpy as np
 
-_WORD = (1 << 64) - 1
+_WORD, _HALF = (1 << 64) - 1, (1 << 32) - 1
+_MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
+_WEYL = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
+"""The constants of Philox-4x64: what words are multiplied by, and what the key grows by from round to round."""
 
 
 def stream_key(*parts: str | int) -> int:
@@ -28,11 +32,44 @@ def generator(key: int, index: int, attempt: int = 0) -> np.random.Generator:
     The counter's low 128 bits are left to the draws; index and attempt fill its two high words, so that no two
     items overlap.
     """
-    counter = (index & _WORD) << 128 | (attempt & _WORD) << 192
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+    return np.random.Generator(_philox(key, index, attempt))
 
 
 def item_seed(key: int, index: int, attempt: int = 0) -> int:
     """Return the 128-bit seed of item `index`, attempt `attempt`: for generators that must be seeded by an integer."""
-    high, low = np.random.Philox(key=key, counter=(index & _WORD) << 128 | (attempt & _WORD) << 192).random_raw(2)
+    high, low = _philox(key, index, attempt).random_raw(2)
     return int(high) << 64 | int(low)
+
+
+def item_seeds(key: int, indices: Sequence[int], attempt: int = 0) -> list[int]:
+    """Return :func:`item_seed` of many items, twenty times as fast for a thousand of them."""
+    # The counter before the first draw is 1 in its low word: a generator of NumPy's counts first and then mixes.
+    items = np.asarray(indices, dtype=np.uint64)
+    words = np.ones_like(items), np.zeros_like(items), items, np.full_like(items, attempt)
+    high, low, _, _ = _mixed(words, key & _WORD, key >> 64)
+    return [a << 64 | b for a, b in zip(high.tolist(), low.tolist(), strict=True)]
+
+
+def _philox(key: int, index: int, attempt: int) -> np.random.Philox:
+    return np.random.Philox(key=key, counter=(index & _WORD) << 128 | (attempt & _WORD) << 192)
+
+
+def _mixed(words: tuple[np.ndarray, ...], key_0: int, key_1: int) -> tuple[np.ndarray, ...]:
+    """Return the ten rounds of Philox-4x64 of counters, given as four arrays of uint64, from the low word to the high."""
+    a, b, c, d = words
+    for bumps in range(10):
+        high_a, low_a = _product(_MULTIPLIERS[0], a)
+        high_c, low_c = _product(_MULTIPLIERS[1], c)
+        key_a, key_c = (np.uint64((k + bumps * w) & _WORD) for k, w in zip((key_0, key_1), _WEYL, strict=True))
+        a, b, c, d = high_c ^ b ^ key_a, low_c, high_a ^ d ^ key_c, low_a
+    return a, b, c, d
+
+
+def _product(multiplier: int, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the high and the low words of 128-bit products, from products of 32-bit halves."""
+    high_m, low_m = np.uint64(multiplier >> 32), np.uint64(multiplier & _HALF)
+    high_w, low_w = words >> np.uint64(32), words & np.uint64(_HALF)
+    middle = high_w * low_m + (low_w * low_m >> np.uint64(32))
+    crossed = low_w * high_m + (middle & np.uint64(_HALF))
+    high = high_w * high_m + (middle >> np.uint64(32)) + (crossed >> np.uint64(32))
+    return high, words * np.uint64(multiplier)

@@ -24,7 +24,8 @@ def train(
     from hubkit.training.recipe import read_recipe
 
     read_recipe(recipe, overrides or ())
-    command = [sys.executable, "-m", "accelerate.commands.launch", "-m", "hubkit.train", recipe, *(overrides or ())]
+    launch = ["-m", "accelerate.commands.launch", "--quiet"]
+    command = [sys.executable, *launch, "-m", "hubkit.train", recipe, *(overrides or ())]
     raise typer.Exit(subprocess.run(command).returncode)
 
 

@@ -5,9 +5,10 @@ is the sha256 of its block digests in order. So shards that begin on a block bou
 and the first N rows of a longer split hash as a split of N rows does.
 
 The canonical encoding of a column in a block: a byte that says whether there are nulls and, if so, a byte a value for
-validity; then the non-null values: fixed-width ones little-endian at their own width (every NaN as the one quiet NaN,
--0.0 as it is), text and binary as 64-bit lengths and the bytes, lists as 64-bit lengths and the encoded elements,
-structs as their encoded fields in order. `string` and `large_string` (and their kin) are one type.
+validity; then the non-null values: fixed-width ones little-endian at their own width (a boolean as a byte; every NaN as
+the one quiet NaN, -0.0 as it is), text and binary as 64-bit lengths and the bytes, lists as 64-bit lengths and the
+encoded elements, structs as their encoded fields in order. How a column is stored is no part of it: `string`,
+`large_string` and their kin, lists of fixed size and others, dictionary-encoded values and plain ones are one type.
 """
 
 import hashlib
@@ -104,40 +105,52 @@ def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 def _encode(array: pa.Array) -> Iterator[Any]:
     """Yield the pieces of a column's canonical encoding."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()  # first of all, because a null may hide in the dictionary
     if array.null_count:
         yield b"\x01"
         yield np.asarray(array.is_valid()).astype(np.uint8).tobytes()
         array = array.drop_null()
     else:
         yield b"\x00"
-    kind = array.type
-    if pa.types.is_dictionary(kind):
-        yield from _encode(array.dictionary_decode())
-    elif pa.types.is_floating(kind):
+    yield from _encode_values(array)
+
+
+def _encode_values(array: pa.Array) -> Iterator[Any]:
+    """Yield the pieces of an array without nulls."""
+    kind, name = array.type, type_name(array.type)
+    if pa.types.is_floating(kind):
         values = np.array(array, copy=True)
         values[np.isnan(values)] = np.nan
         yield values.tobytes()
     elif pa.types.is_boolean(kind):
         yield np.asarray(array).astype(np.uint8).tobytes()
-    elif pa.types.is_integer(kind) or pa.types.is_temporal(kind):
-        yield np.asarray(array.view(f"uint{kind.bit_width}")).tobytes()
-    elif type_name(kind) in ("string", "binary"):
+    elif name in ("string", "binary"):
         yield from _encode_text(array.cast(pa.large_binary()))
-    elif type_name(kind).startswith("list<"):
-        lengths = array.value_lengths() if not pa.types.is_fixed_size_list(kind) else [kind.list_size] * len(array)
+    elif name.startswith("list<"):
+        lengths = [kind.list_size] * len(array) if pa.types.is_fixed_size_list(kind) else array.value_lengths()
         yield np.asarray(lengths, dtype=np.int64).tobytes()
         yield from _encode(array.flatten())
     elif pa.types.is_struct(kind):
         for field in array.flatten():
             yield from _encode(field)
-    else:
+    elif pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind):
+        yield _fixed_width(array)
+    elif not pa.types.is_null(kind):
         raise UserError(f"column type {kind} has no canonical encoding; cast it to numbers, text, lists or structs")
+
+
+def _fixed_width(array: pa.Array) -> memoryview:
+    """Return the bytes of the values of an array without nulls, straight from its buffer."""
+    width, data = array.type.bit_width // 8, array.buffers()[1]
+    return memoryview(data or b"")[array.offset * width : (array.offset + len(array)) * width]
 
 
 def _encode_text(array: pa.Array) -> Iterator[Any]:
     """Yield lengths and bytes of a large_binary array without nulls, straight from its buffers."""
     _, offsets, data = array.buffers()
-    where = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-    yield np.diff(where).tobytes()
-    if data is not None and len(where):
-        yield memoryview(data)[where[0] : where[-1]]
+    if not len(array):
+        return
+    ends = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    yield np.diff(ends).tobytes()
+    yield memoryview(data or b"")[ends[0] : ends[-1]]

@@ -1,18 +1,23 @@
 """Finds builders and named configs: those that travel with hubkit, installed plug-ins, and files named by path."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from hubkit.corpora.builder import CorpusBuilder, CorpusSpec
+from hubkit.corpora.builder import CorpusBuilder
 from hubkit.errors import UserError
 from hubkit.resources import load_module, resource
 from hubkit.specs import read_mapping
 
 ENTRY_POINTS = "hubkit.builders"
-"""Plug-ins register under this group: ``name = "module:Builder"``."""
+"""Plug-ins register under this group: ``name = "module:Builder"``, with the name that the builder itself has."""
+
+SPEC_SUFFIXES = (".yaml", ".yml", ".json")
+
+_STATED = ("name", "version", "spec_type", "schema", "configs", "summary")
 
 
 @dataclass(frozen=True)
@@ -26,97 +31,180 @@ class Corpus:
     """The named config, if the spec is exactly that."""
 
 
-def families() -> dict[str, str]:
-    """Return the names of all builders known, each with its reference for :func:`load`."""
-    own = {path.stem: path.stem for path in sorted(resource("dataset_builders").glob("[a-z]*.py"))}
-    return own | {point.name: point.name for point in entry_points(group=ENTRY_POINTS)}
+def families() -> list[str]:
+    """Return the names of all builders known: hubkit's own, then those of plug-ins."""
+    return list(dict.fromkeys([*_own(), *_plugins()]))
 
 
 def load(reference: str) -> type[CorpusBuilder]:
     """Return a builder class by the name of its family or the path of its file.
 
     Raises:
-        UserError: There is none, or the file defines none (`BUILDER = …` on its last line does).
+        UserError: There is none, or what is there is not a builder (`BUILDER = …` on a file's last line makes it one).
     """
-    path = Path(reference)
-    if path.suffix == ".py":
+    if reference.endswith(".py"):
+        path = Path(reference)
         if not path.is_file():
             raise UserError(f"builder file {reference} does not exist")
         return _builder_of(path, f"hubkit.dataset_builders.file_{path.stem}")
-    plugins = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if reference in plugins:
-        return plugins[reference].load()
-    own = resource("dataset_builders") / f"{reference}.py"
-    if reference not in families() or not own.is_file():
-        raise UserError(f"builder: {reference!r} is unknown (known: {', '.join(families())})")
-    return _builder_of(own, f"hubkit.dataset_builders.{reference}")
+    if reference in _own():
+        return _named(_builder_of(_own()[reference], f"hubkit.dataset_builders.{reference}"), reference)
+    if reference in _plugins():
+        return _named(_load_plugin(_plugins()[reference]), reference)
+    raise UserError(
+        f"builder: {reference!r} is unknown (known: {', '.join(families())}; or the path of a .py builder)"
+    )
 
 
 def named_configs() -> dict[str, type[CorpusBuilder]]:
-    """Return every named config with the builder that it belongs to."""
-    return {config: builder for name in families() for builder in (load(name),) for config in builder.configs}
+    """Return every named config with the builder that it belongs to; a plug-in that can't be loaded is warned of."""
+    configs: dict[str, type[CorpusBuilder]] = {}
+    for family in families():
+        try:
+            builder = load(family)
+        except UserError as error:
+            warnings.warn(str(error), stacklevel=2)
+            continue
+        for config in builder.configs:
+            configs.setdefault(config, builder)
+    return configs
 
 
 def find(target: str, overrides: Iterable[str] = (), limit: int | None = None) -> Corpus:
     """Return the corpus that a user names on the command line.
 
     Args:
-        target: A named config (``lorenz-tiny``), a spec file (``my.yaml``: fields, or ``config:`` and fields that
-            differ), or a builder file (``mine.py``, its first config; ``mine.py:config`` for another).
+        target: A named config (``lorenz-tiny``); a builder file (``mine.py``, its first config; ``mine.py:config`` for
+            another); a spec file (``my.yaml``: ``builder:`` and fields, or ``config:`` and the fields that differ); or
+            the ``corpus.json`` of a corpus that is to be made again.
         overrides: Assignments such as ``num_steps=50`` or ``splits.train=1000``.
         limit: Keep at most so many rows of each split; this makes another, smaller spec.
 
     Raises:
         UserError: Nothing of that name; an unknown field; an impossible value.
     """
-    reference, builder, config, values = _resolve(target)
-    named = builder.configs[config].sha256 if config else None
+    reference, builder, values = _resolve(target)
     spec = builder.spec_type.build(values, overrides, origin=target)
     if limit is not None:
         if limit < 1:
             raise UserError(f"limit: {limit} rows is less than one")
         smaller = {split: min(rows, limit) for split, rows in spec.splits.items()}
         spec = builder.spec_type.build(spec.model_dump() | {"splits": smaller}, origin=target)
-    return Corpus(builder(spec), reference, config if spec.sha256 == named else None)
+    named = (name for name, known in builder.configs.items() if known.sha256 == spec.sha256)
+    return Corpus(builder(spec), reference, next(named, None))
 
 
-def restore(reference: str, spec: dict[str, Any] | CorpusSpec) -> CorpusBuilder:
+def restore(reference: str, spec: dict[str, Any]) -> CorpusBuilder:
     """Return the builder of a recorded spec, as a worker process needs it."""
     builder = load(reference)
-    return builder(builder.spec_type.model_validate(spec) if isinstance(spec, dict) else spec)
+    return builder(builder.spec_type.model_validate(spec))
 
 
-def _resolve(target: str) -> tuple[str, type[CorpusBuilder], str | None, dict[str, Any]]:
-    """Return reference, builder, config name and field values of what the user named."""
+def _resolve(target: str, beside: Path = Path()) -> tuple[str, type[CorpusBuilder], dict[str, Any]]:
+    """Return reference, builder and field values of what the user named; builder files lie relative to `beside`."""
+    if target.endswith(SPEC_SUFFIXES):
+        return _resolve_file(Path(target))
     file, _, config = target.partition(":")
     if file.endswith(".py"):
-        builder = load(file)
-        config = config or next(iter(builder.configs))
-        return file, builder, config, _config_values(builder, config)
-    if target.endswith((".yaml", ".yml", ".json")):
-        values = read_mapping(Path(target))
-        if "config" in values:
-            config = str(values.pop("config"))
-            reference, builder, _, base = _resolve(config)
-            return reference, builder, config, base | values
-        if "builder" not in values:
-            raise UserError(f"{target}: builder is missing (a family such as {next(iter(families()))}, or config: NAME)")
-        reference = str(values["builder"])
-        return reference, load(reference), None, values
+        reference = str(beside / file)
+        builder = load(reference)
+        return reference, builder, _config_values(builder, config)
     configs = named_configs()
     if target not in configs:
-        raise UserError(f"config: {target!r} is unknown (known: {', '.join(configs)}; or a .yaml spec, or a .py builder)")
-    return configs[target].name, configs[target], target, _config_values(configs[target], target)
+        raise UserError(
+            f"config: {target!r} is unknown (known: {', '.join(configs)}; or a .yaml spec, or a .py builder)"
+        )
+    return configs[target].name, configs[target], _config_values(configs[target], target)
+
+
+def _resolve_file(path: Path) -> tuple[str, type[CorpusBuilder], dict[str, Any]]:
+    """Return reference, builder and field values of a spec file or a manifest."""
+    values = read_mapping(path)
+    if isinstance(values.get("spec"), dict) and "generator_version" in values:
+        return _resolve_manifest(path, values)
+    if "config" in values:
+        config = str(values.pop("config"))
+        if config.endswith(SPEC_SUFFIXES):
+            raise UserError(f"{path}: config: {config!r} is another spec file; give the name of a config")
+        reference, builder, base = _resolve(config, path.parent)
+        return reference, builder, base | values
+    if "builder" not in values:
+        raise UserError(f"{path}: builder is missing (a family such as {families()[0]}, or config: NAME)")
+    reference = str(values["builder"])
+    if reference.endswith(".py"):
+        reference = str(path.parent / reference)
+    builder = load(reference)
+    return reference, builder, values | {"builder": builder.name}
+
+
+def _resolve_manifest(path: Path, manifest: dict[str, Any]) -> tuple[str, type[CorpusBuilder], dict[str, Any]]:
+    """Return what a corpus was made from, if this is still the generator that made it."""
+    reference = str(manifest["spec"].get("builder"))
+    builder = load(reference)
+    if manifest["generator_version"] != builder.version:
+        raise UserError(
+            f"{path}: generator_version {manifest['generator_version']} of {reference} made these rows, and here is "
+            f"{builder.version}, which makes others; install the hubkit that it names"
+        )
+    return reference, builder, manifest["spec"]
 
 
 def _config_values(builder: type[CorpusBuilder], config: str) -> dict[str, Any]:
+    """Return the fields of one of a builder's configs; no name means the first."""
+    if not builder.configs:
+        raise UserError(f"config: {builder.name} has none; write a .yaml spec that says builder: and splits:")
+    config = config or next(iter(builder.configs))
     if config not in builder.configs:
         raise UserError(f"config: {builder.name} has no {config!r} (known: {', '.join(builder.configs)})")
     return builder.configs[config].model_dump()
 
 
+def _own() -> dict[str, Path]:
+    """Return the files of the families that travel with hubkit."""
+    return {path.stem: path for path in sorted(resource("dataset_builders").glob("[a-z]*.py"))}
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def _load_plugin(point: EntryPoint) -> type[CorpusBuilder]:
+    origin = f"plug-in {point.name} ({point.value}, of {point.dist.name if point.dist else 'an unknown package'})"
+    try:
+        builder = point.load()
+    except Exception as error:
+        raise UserError(f"{origin} can't be loaded: {type(error).__name__}: {error}; mend or uninstall it") from error
+    return _checked(builder, origin, "its entry point must name a CorpusBuilder")
+
+
 def _builder_of(path: Path, module_name: str) -> type[CorpusBuilder]:
     builder = getattr(load_module(path, module_name), "BUILDER", None)
+    return _checked(builder, str(path), "it does not say which class it offers: end it with `BUILDER = YourBuilder`")
+
+
+def _checked(builder: Any, origin: str, mend: str) -> type[CorpusBuilder]:
+    """Return a builder class that states what every builder must.
+
+    Args:
+        builder: What was found.
+        origin: Where it was found.
+        mend: What to do if it is no builder at all.
+    """
     if not (isinstance(builder, type) and issubclass(builder, CorpusBuilder)):
-        raise UserError(f"{path} does not say which class it offers: end it with `BUILDER = YourBuilder`")
+        raise UserError(f"{origin}: {mend}")
+    missing = [name for name in _STATED if not hasattr(builder, name)]
+    if missing:
+        raise UserError(f"{origin}: {builder.__name__} does not state {', '.join(missing)}")
+    others = {spec.builder for spec in builder.configs.values()} - {builder.name}
+    if others:
+        raise UserError(f"{origin}: its configs say builder: {', '.join(sorted(others))}, and it is {builder.name}")
+    return builder
+
+
+def _named(builder: type[CorpusBuilder], name: str) -> type[CorpusBuilder]:
+    """Return a builder that is found by a name, which must be its own: specs and manifests find it by that."""
+    if builder.name != name:
+        raise UserError(
+            f"builder: {name!r} is registered under that name and calls itself {builder.name!r}; make them equal"
+        )
     return builder

@@ -19,7 +19,7 @@ import numba
 import numpy as np
 import threadpoolctl
 
-from hubkit.randomness import item_seed
+from hubkit.randomness import item_seeds
 from hubkit.resources import load_module, resource
 
 lorenz = load_module(resource("dataset_builders", "lorenz.py"), "hubkit.dataset_builders.lorenz")
@@ -48,14 +48,14 @@ def measure(config: str, worlds: int, repeats: int) -> dict[str, float]:
     spec = lorenz.CONFIGS[config]
     builder = lorenz.Lorenz(spec)
     options = spec.model_dump(include=set(lorenz.WorldSpec.model_fields))
-    seeds = [item_seed(1, index) for index in range(worlds)]
+    seeds = item_seeds(1, range(worlds))
     drafts = [draft for seed in seeds if (draft := lorenz._draft(seed, spec))]
     frames = list(lorenz._frames(drafts, spec))
     finished = [lorenz._finish(draft, *pair) for draft, pair in zip(drafts, frames, strict=True)]
     stages: dict[str, Callable[[], object]] = {
         "sample_world, one by one: worlds/s": lambda: [lorenz.sample_world(seed, **options) for seed in seeds],
         "Lorenz.block, to Arrow: worlds/s": lambda: builder.block("train", 0, worlds),
-        "  seeds, µs a world": lambda: [item_seed(1, index) for index in range(worlds)],
+        "  seeds, µs a world": lambda: item_seeds(1, range(worlds)),
         "  draws and integration, µs a world": lambda: [lorenz._draft(seed, spec) for seed in seeds],
         "  frames (SVD), µs a world": lambda: list(lorenz._frames(drafts, spec)),
         "  products and text, µs a world": lambda: [lorenz._finish(*pair) for pair in finishing(drafts, frames)],
