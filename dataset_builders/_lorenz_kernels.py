@@ -21,6 +21,14 @@ _NORMALIZATION, _EMBEDDING, _DATA, _SEPARATOR = (
 )
 
 
+def _kept(loop):
+    """Compile a loop and keep the result for the next process, where there is a folder that can be written for that."""
+    try:
+        return njit(cache=True)(loop)
+    except RuntimeError:  # the installation and the user's cache are both read-only
+        return njit(loop)
+
+
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """What each of the 65,536 float16 is, by its bits: `chars`, `lengths`, `values`, `decimals`.
 
@@ -77,7 +85,7 @@ def _half(value):
     return sign | np.uint16((size * 2.0**24 + 2.0**52) - 2.0**52)
 
 
-@njit(cache=True)
+@_kept
 def simulate(draws, physics, tables, system, multip, normalize, starts, series, moments):  # noqa: PLR0913, PLR0917
     """Integrate one system and write its columns; return False where this try is rejected.
 
@@ -242,7 +250,7 @@ def _observe(series, left, scales, right, tables):
     return data, left_bits, right_bits
 
 
-@njit(cache=True)
+@_kept
 def describe(series, moments, left, scales, right, tables):  # noqa: PLR0913, PLR0917
     """Observe a world and return its text (uint8) from its normalization on: ``'normalization': …, 'data': […]}``.
 

@@ -27,7 +27,7 @@ def compose_space(model: str, folder: Path, title: str | None = None, revision: 
 
     Args:
         model: Repository of the model.
-        folder: Where to write; what is there is replaced.
+        folder: Where to write; a Space that was composed there is replaced.
         title: Of the page; None names it after the model.
         revision: Of the model; None is its newest.
 
@@ -35,8 +35,10 @@ def compose_space(model: str, folder: Path, title: str | None = None, revision: 
         The content of `space.json`: what is pinned.
 
     Raises:
-        UserError: The model is not on the Hub or has no lineage.
+        UserError: The model is not on the Hub or has no lineage, or the folder holds something else.
     """
+    if folder.exists() and not (folder / "space.json").is_file():
+        raise UserError(f"{folder} is there and is no Space that hubkit composed; choose another folder")
     commit = resolve(model, revision, "model")
     lineage = _lineage(commit)
     pins = {

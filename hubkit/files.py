@@ -2,9 +2,12 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp")
 
 
 @contextmanager
@@ -12,7 +15,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; when the block ends well, sync it and rename it to `path`.
 
     The temporary name holds the process id, so that two writers of the same file don't meet. After an error it is
-    removed; after a kill it stays behind as `.NAME.PID.tmp` and is nobody's file.
+    removed; after a kill it stays behind as `.NAME.PID.tmp` and is nobody's file: see :func:`sweep_temporary`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -31,6 +34,13 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` with `content` in one step."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def sweep_temporary(folder: Path) -> None:
+    """Remove what killed writers left behind in a folder; to be called while nobody else writes there."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Questions to the Hub that several rooms ask; everything else goes to `huggingface_hub` and `datasets` directly."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,13 @@ from hubkit.hub_errors import explained
 if TYPE_CHECKING:
     import datasets
 
-MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "curve.*", "runs/*"]
-"""What a model folder consists of; the card and other people's files stay on the Hub."""
+MODEL_FILES = [
+    "*.json", "*.safetensors", "*.txt", "*.model", "*.py", "*.jinja", "*.yaml", "*.csv", "*.png", "*.svg", "LICENSE*",
+    "runs/*",
+]  # fmt: skip
+"""What a release of a model may consist of (see hubkit.publishing.model); the card and pickles stay on the Hub."""
+
+_RELEASE = re.compile(r"v\d+\.\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,26 @@ def resolve(repo: str, revision: str | None = None, repo_type: str = "dataset") 
         commit = api.repo_info(repo, revision=revision, repo_type=repo_type).sha
         tags = api.list_repo_refs(repo, repo_type=repo_type).tags
     assert commit is not None
-    releases = [tag.name for tag in tags if tag.target_commit == commit and tag.name.startswith("v")]
+    releases = [tag.name for tag in tags if tag.target_commit == commit and _RELEASE.fullmatch(tag.name)]
     return Commit(repo, commit, releases[0] if releases else None)
 
 
-def load_rows(  # noqa: PLR0913
+def check_token(repo: str) -> None:
+    """Refuse to go on without a token that the Hub knows: before the work that ends in publishing, not after it.
+
+    Args:
+        repo: What is to be published, for the message.
+
+    Raises:
+        UserError: There is no token, the Hub does not know it, or the Hub is down.
+    """
+    from huggingface_hub import HfApi
+
+    with explained(repo):
+        HfApi().whoami()
+
+
+def load_rows(
     repo: str, revision: str | None, split: str, config: str | None = None, columns: tuple[str, ...] = ()
 ) -> "datasets.Dataset":
     """Return one split of a dataset, through plain `load_dataset`.
@@ -60,15 +81,17 @@ def load_rows(  # noqa: PLR0913
         columns: Columns that must be there; only these are kept. Empty keeps all.
 
     Raises:
-        UserError: The dataset, its split or a column is not there.
+        UserError: The dataset, its config, its split or a column is not there.
     """
     import datasets
+    from datasets.exceptions import DatasetsError
 
-    try:
-        with explained(repo):
+    with explained(repo):
+        try:
             rows = datasets.load_dataset(repo, config, split=split, revision=revision)
-    except datasets.exceptions.DatasetsError as error:
-        raise UserError(f"dataset: can't load {split!r} of {repo}: {' '.join(str(error).split())}") from None
+        except (DatasetsError, ValueError) as error:  # ValueError: no such config or split
+            said = " ".join(str(error).split())
+            raise UserError(f"dataset: can't load {split!r} of {repo}: {said}") from None
     assert isinstance(rows, datasets.Dataset)
     for column in columns:
         if column not in rows.column_names:

@@ -1,5 +1,6 @@
 """What made something: the code's commit, the libraries' versions, the machine's kind. Never a path or a user name."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -41,8 +42,12 @@ def python_version() -> str:
 
 
 def _git(root: object, *arguments: str) -> str | None:
+    # Inside a git hook these variables name another repository than the one at `root`.
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=False, env=outside
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

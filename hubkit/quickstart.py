@@ -34,7 +34,9 @@ class Result:
     beats_baseline: bool
 
 
-def quickstart(folder: Path, root: Path | None, say: Say, progress: Progress, serve: Callable[[str], None] | None) -> Result:
+def quickstart(
+    folder: Path, root: Path | None, say: Say, progress: Progress, serve: Callable[[str], None] | None
+) -> Result:
     """Run the chain; each link is the command that a user would type.
 
     Args:
@@ -49,9 +51,9 @@ def quickstart(folder: Path, root: Path | None, say: Say, progress: Progress, se
     """
     with ExitStack() as stack:
         url = stack.enter_context(_hub(root or process.default_root(), say))
-        corpus = _corpus(folder / "corpus", say, progress)
-        evaluation, model = _model(folder, corpus.tag, say)
-        space = _space(folder / "space", say)
+        tag = _corpus(folder / "corpus", say, progress)
+        evaluation = _model(folder / "model", tag, say)
+        _space(folder / "space", say)
         running = stack.enter_context(_running(folder, say))
         if serve:
             serve(running)
@@ -89,13 +91,8 @@ def _port() -> int:
     return process.DEFAULT_PORT
 
 
-@dataclass(frozen=True)
-class _Corpus:
-    tag: str
-
-
-def _corpus(folder: Path, say: Say, progress: Progress) -> _Corpus:
-    """Build and publish the corpus, and load it back as anyone would."""
+def _corpus(folder: Path, say: Say, progress: Progress) -> str:
+    """Build and publish the corpus, load it back as anyone would, and return its release tag."""
     from hubkit.corpora.build import build
     from hubkit.corpora.registry import find
     from hubkit.publishing import apply, plan
@@ -114,12 +111,13 @@ def _corpus(folder: Path, say: Say, progress: Progress) -> _Corpus:
     loaded = datasets.load_dataset(CORPUS, revision=tag)
     expected = {split: record.rows for split, record in manifest.splits.items()}
     if {split: rows.num_rows for split, rows in loaded.items()} != expected:
-        raise UserError(f"load_dataset({CORPUS!r}) gives other rows than were published; delete {folder} and try again")
-    say(f"          load_dataset({CORPUS!r}, revision={tag!r}) gives " + ", ".join(f"{n:,} {s}" for s, n in expected.items()))
-    return _Corpus(tag)
+        raise UserError(f"load_dataset({CORPUS!r}) gives other rows than were published; delete {folder}, try again")
+    counts = ", ".join(f"{rows:,} {split}" for split, rows in expected.items())
+    say(f"          load_dataset({CORPUS!r}, revision={tag!r}) gives {counts}")
+    return tag
 
 
-def _model(folder: Path, tag: str, say: Say) -> tuple[dict[str, Any], str]:
+def _model(folder: Path, tag: str, say: Say) -> dict[str, Any]:
     """Train, evaluate and publish the model by the command that a user would type; return the evaluation."""
     from hubkit.hub import resolve
     from hubkit.training.recipe import read_recipe
@@ -127,7 +125,7 @@ def _model(folder: Path, tag: str, say: Say) -> tuple[dict[str, Any], str]:
     began = time.perf_counter()
     changes = [f"dataset.revision={tag}"]
     identity = read_recipe(RECIPE, changes).identity(resolve(CORPUS, tag).revision)
-    output = folder / "model" / identity[:12]
+    output = folder / identity[:12]
     command = ["-m", "hubkit.train", RECIPE, *changes, f"output={output}", f"publish_to={MODEL}"]
     say(f"model     accelerate launch {' '.join(command)}")
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1",
@@ -138,7 +136,7 @@ def _model(folder: Path, tag: str, say: Say) -> tuple[dict[str, Any], str]:
     if done.returncode:
         raise UserError(f"training ended with status {done.returncode}; the same command goes on from its checkpoint")
     say(f"          trained, evaluated and published in {time.perf_counter() - began:.0f} s")
-    return json.loads((output / "model" / "evaluation.json").read_text()), str(output)
+    return json.loads((output / "model" / "evaluation.json").read_text())
 
 
 def _beats(evaluation: dict[str, Any]) -> bool:
@@ -148,7 +146,7 @@ def _beats(evaluation: dict[str, Any]) -> bool:
     return first["value"] > first["baseline"] and rmse["value"] < rmse["baseline"]
 
 
-def _space(folder: Path, say: Say) -> str:
+def _space(folder: Path, say: Say) -> None:
     """Publish the demo of the model, pinned to its commit."""
     from hubkit.demo import compose_space
     from hubkit.publishing import apply, plan
@@ -156,7 +154,6 @@ def _space(folder: Path, say: Say) -> str:
     compose_space(MODEL, folder)
     release = apply(plan(folder, SPACE))
     say(f"Space     {release.url} v{release.version}")
-    return release.url
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def _philox(key: int, index: int, attempt: int) -> np.random.Philox:
 
 
 def _mixed(words: tuple[np.ndarray, ...], key_0: int, key_1: int) -> tuple[np.ndarray, ...]:
-    """Return the ten rounds of Philox-4x64 of counters, given as four arrays of uint64, from the low word to the high."""
+    """Return counters after the ten rounds of Philox-4x64; each is four words, the low one first (arrays of uint64)."""
     a, b, c, d = words
     for bumps in range(10):
         high_a, low_a = _product(_MULTIPLIERS[0], a)

@@ -30,8 +30,8 @@ class Spec(BaseModel):
 
         Args:
             values: Nested fields, as YAML or JSON gives them.
-            overrides: Assignments; each right-hand side is read as YAML, so ``3``, ``1e-3``, ``true`` and ``[1, 2]`` are
-                typed, and nothing at all is null.
+            overrides: Assignments; each right-hand side is read as YAML, so ``3``, ``1e-3``, ``true`` and ``[1, 2]``
+                are typed, and nothing at all is null.
             origin: What the values came from, for messages.
 
         Raises:
@@ -82,7 +82,7 @@ def read_yaml(text: str) -> Any:
         ValueError: It is not YAML, or says something twice.
     """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506: it is a safe loader
+        return yaml.load(text, _Loader)  # noqa: S506 (it is a safe one)
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(" ".join(str(error).split())) from None
 

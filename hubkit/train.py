@@ -6,7 +6,8 @@ launcher decides, the line stays. Training knows nothing of publishing; this scr
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         show(f"{USAGE}\n\n{__doc__}")
         return 0 if arguments else 2
+    rank = os.environ.get("RANK", "0")
     try:
         run(arguments[0], arguments[1:])
     except UserError as error:
-        say(f"hubkit: {error}")
+        say(f"hubkit: {error}" if rank == "0" else f"hubkit (process {rank}): {error}")
         return 1
     except KeyboardInterrupt:
-        say("hubkit: interrupted; the same command goes on from the newest checkpoint")
+        if rank == "0":
+            say("hubkit: interrupted; the same command goes on from the newest checkpoint")
         return 130
     return 0
 
@@ -54,38 +57,46 @@ def run(target: str, overrides: Sequence[str]) -> None:
 
     recipe = read_recipe(target, overrides)
     # Read and checked before the slow imports: a typing error costs no waiting.
+    from hubkit.hub import check_token
     from hubkit.training.run import make_accelerator, train
 
     accelerator = make_accelerator(recipe)
-    with progress_bar("steps") as progress:
-        folder = train(recipe, accelerator, progress if accelerator.is_main_process else _silent)
-        if accelerator.is_main_process:
-            _evaluate(recipe, folder, progress)
+    if recipe.publish_to is not None:
+        check_token(recipe.publish_to)
+    with progress_bar("steps") if accelerator.is_main_process else nullcontext(_silent) as progress:
+        folder = train(recipe, accelerator, progress)
     if accelerator.is_main_process:
+        _evaluate(recipe, folder)
         _publish(recipe, folder)
 
 
-def _evaluate(recipe: "Recipe", folder: Path, progress: Callable[[str, int, int], None]) -> None:
-    from hubkit.evaluation.run import evaluate_model, write_evaluation
+def _evaluate(recipe: "Recipe", folder: Path) -> None:
+    from hubkit.evaluation.run import EVALUATION, evaluate_model, read_evaluation, write_evaluation
 
     if not recipe.evaluations:
         return
-    evaluation = evaluate_model(folder, progress=progress)
-    write_evaluation(folder, evaluation)
-    show(evaluation_table(evaluation))
+    # The folder is replaced as a whole after a training, so what lies in it is of this model.
+    if not (folder / EVALUATION).is_file():
+        with progress_bar("rows") as progress:
+            write_evaluation(folder, evaluate_model(folder, progress=progress))
+    show(evaluation_table(read_evaluation(folder)))
 
 
 def evaluation_table(evaluation: dict) -> str:
     """Return the results of an evaluation as a table for people."""
-    lines = [f"{'':<34}{'':<16}{'model':>9}{'baseline':>10}"]
+    lines, remarks = [f"{'':<34}{'':<28}{'model':>9}{'baseline':>10}"], []
     for result in evaluation["results"]:
+        name = result["task"]["name"]
         for metric in result["metrics"]:
-            lines.append(
-                f"{result['task']['name']:<34}{metric['name']:<16}{metric['value']:>9.4f}{metric['baseline']:>10.4f}"
-            )
-    data = evaluation["results"][0]["dataset"]
-    lines.append(f"{evaluation['results'][0]['rows']:,} rows of {data['repo']} {data['split']} at {data['revision'][:12]}")
-    return "\n".join(lines)
+            lines.append(f"{name:<34}{metric['name']:<28}{metric['value']:>9.4f}{metric['baseline']:>10.4f}")
+        strong = [f"{m['name']} {m['strong_baseline']:.4f}" for m in result["metrics"] if "strong_baseline" in m]
+        if strong:
+            remarks.append(f"{name}, {result['strong_baseline']}: {', '.join(strong)}")
+    asked = evaluation["results"][0]
+    skipped = f" ({asked['skipped']:,} others hold no plain number there)" if asked["skipped"] else ""
+    data = asked["dataset"]
+    rows = f"{asked['rows']:,} rows{skipped} of {data['repo']} {data['split']} at {data['revision'][:12]}"
+    return "\n".join([*lines, *remarks, rows])
 
 
 def _publish(recipe: "Recipe", folder: Path) -> None:

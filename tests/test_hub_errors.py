@@ -6,7 +6,6 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineMod
 from huggingface_hub.utils import hf_raise_for_status
 
 from hubkit.errors import UserError
-
 from hubkit.hub_errors import explain, explained, redact
 
 TOKEN = "hf_" + "aB3" * 12

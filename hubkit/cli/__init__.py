@@ -2,16 +2,36 @@
 
 import sys
 from contextlib import suppress
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from hubkit import __version__
 from hubkit.cli import corpora, hub, models, publishing, quickstart, space
 from hubkit.cli.output import quiet_libraries
 from hubkit.errors import UserError
 
+
+class _Verbs(TyperGroup):
+    """All commands; what stops one of them ends here, because Typer would end it without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was typed."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail("interrupted; the same command continues or starts over, nothing is lost", 130)
+        except BrokenPipeError:
+            # The reader of a pipe, such as `head`, has seen enough; there is nobody left to print to.
+            with suppress(OSError):
+                sys.stdout.close()
+            sys.exit(141)
+
+
 app = typer.Typer(
     name="hubkit",
+    cls=_Verbs,
     help="From one written-down spec to a corpus, a model and a demo on the Hugging Face Hub.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -48,16 +68,9 @@ def main() -> None:
         app()
     except UserError as error:
         fail(str(error), 1)
-    except KeyboardInterrupt:
-        fail("interrupted; the same command continues or starts over, nothing is lost", 130)
-    except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has seen enough; there is nobody left to print to.
-        with suppress(OSError):
-            sys.stdout.close()
-        sys.exit(141)
 
 
-def fail(message: str, status: int) -> None:
+def fail(message: str, status: int) -> NoReturn:
     """Print one line on stderr and exit."""
     print(f"hubkit: {message}", file=sys.stderr)
     sys.exit(status)

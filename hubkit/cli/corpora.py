@@ -1,11 +1,14 @@
 """`hubkit list` and `hubkit build`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hubkit.cli.output import next_step, progress_bar, say, show, show_json
+
+if TYPE_CHECKING:
+    from hubkit.corpora.builder import CorpusSpec
 
 
 def register(app: typer.Typer) -> None:
@@ -16,29 +19,38 @@ def register(app: typer.Typer) -> None:
 
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List builders, their named configs, tokenizers and recipes."""
-    from hubkit.corpora.registry import named_configs
+    from hubkit.corpora.registry import builders
     from hubkit.tokenizers import TOKENIZERS
     from hubkit.training.recipe import recipes
 
-    configs = {name: builder.configs[name] for name, builder in named_configs().items()}
+    known = builders()
+    configs: dict[str, CorpusSpec] = {}
+    for builder in known.values():
+        for name, spec in builder.configs.items():
+            configs.setdefault(name, spec)  # of two with one name, `hubkit build` takes the first
     if as_json:
         show_json(
             {
+                "builders": {name: {"version": builder.version} for name, builder in known.items()},
                 "configs": {name: spec.model_dump(mode="json") for name, spec in configs.items()},
                 "tokenizers": sorted(TOKENIZERS),
                 "recipes": recipes(),
             }
         )
         return
+    show("builders")
+    for name, builder in known.items():
+        show(f"  {name:<16} version {builder.version}")
     show("configs")
     for name, spec in configs.items():
-        show(f"  {name:<16} {spec.builder:<10} " + ", ".join(f"{split} {rows:,}" for split, rows in spec.splits.items()))
+        splits = ", ".join(f"{split} {rows:,}" for split, rows in spec.splits.items())
+        show(f"  {name:<16} {spec.builder:<10} {splits}")
     show("tokenizers\n  " + "\n  ".join(sorted(TOKENIZERS)))
     show("recipes\n  " + "\n  ".join(recipes()))
     next_step("hubkit build CONFIG -o FOLDER")
 
 
-def build(  # noqa: PLR0913
+def build(
     target: Annotated[str, typer.Argument(metavar="NAME|SPEC.yaml|FILE.py", help="A named config, a spec, a builder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to build in.")],
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field.")] = None,

@@ -43,7 +43,7 @@ def start(root: Root = None, host: Host = "127.0.0.1", port: Port = process.DEFA
     with _explained():
         status = process.start(root or process.default_root(), host, port)
     show(status.url)
-    next_step('eval "$(hubkit hub env)"')
+    next_step(f'eval "$(hubkit hub env{_same_root(root)})"')
 
 
 @app.command()
@@ -57,7 +57,7 @@ def stop(root: Root = None) -> None:
 @app.command("status")
 def status_(root: Root = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Say whether it runs, and where; exit status 3 where it does not."""
-    root = root or process.default_root()
+    given, root = root, root or process.default_root()
     with _explained():
         status = process.status(root)
     if as_json:
@@ -66,7 +66,7 @@ def status_(root: Root = None, as_json: Annotated[bool, typer.Option("--json", h
         show(f"{status.url} serves {status.root} (process {status.pid}, since {status.started})")
     else:
         show(f"no hub serves {root}")
-        next_step("hubkit hub start")
+        next_step(f"hubkit hub start{_same_root(given)}")
     if status is None:
         raise typer.Exit(3)
 
@@ -78,3 +78,7 @@ def env(root: Root = None) -> None:
         variables = process.client_environment(root or process.default_root())
     for name, value in variables.items():
         show(f"export {name}={shlex.quote(value)}")
+
+
+def _same_root(root: Path | None) -> str:
+    return f" --root {shlex.quote(str(root))}" if root else ""

@@ -3,9 +3,13 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+LINE_SECONDS = 30.0
+"""How often work that takes long says in a log how far it is."""
 
 
 def say(text: str = "") -> None:
@@ -42,23 +46,41 @@ def quiet_libraries() -> None:
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function ``(what, done, total)`` that draws a progress bar on stderr; silent where nobody watches."""
+    """Give a function ``(what, done, total)`` that draws a progress bar on stderr, or now and then writes a line to it.
+
+    Lines are for logs, where nobody watches: one every `LINE_SECONDS`, so that short work stays silent.
+    """
+    from rich import progress
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _progress_lines(unit)
+        return
     columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn(unit),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with progress.Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None)
 
         def update(what: str, done: int, total: int) -> None:
             bars.update(task, description=what, completed=done, total=total)
 
         yield update
+
+
+def _progress_lines(unit: str) -> Callable[[str, int, int], None]:
+    said = time.monotonic()
+
+    def update(what: str, done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= LINE_SECONDS:
+            said = time.monotonic()
+            say(f"{what}: {done:,} of {total:,} {unit}")
+
+    return update

@@ -1,5 +1,6 @@
 """`hubkit publish`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ def publish(
     from hubkit.publishing import apply, plan
 
     made = plan(folder, repo, private=private)
-    again = f"hubkit publish {folder} {repo}{' --private' if private else ''}"
+    again = f"hubkit publish {shlex.quote(str(folder))} {repo}{' --private' if private else ''}"
     if dry_run:
         show_json(made.to_json()) if as_json else show(made.render())
         next_step(again)

@@ -1,13 +1,14 @@
 """The same rows through `datasets`' own builder interface: `download_and_prepare`, `as_dataset`, streaming.
 
     builder = dataset_builder("lorenz-tiny")
-    builder.download_and_prepare(file_format="parquet", num_proc=2)
+    builder.download_and_prepare(num_proc=2)
     rows = builder.as_dataset(split="train")
 
 The engine in :mod:`hubkit.corpora.build` is what publishes (resumable, hashed); this adapter is for code that already
 speaks `datasets`.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,15 +19,17 @@ import pyarrow as pa
 from hubkit import __version__
 from hubkit.corpora.hashing import BLOCK_ROWS
 from hubkit.corpora.registry import find, restore
+from hubkit.specs import canonical_json
 
 
 @dataclass
 class CorpusConfig(datasets.BuilderConfig):
-    """A `BuilderConfig` that carries a spec: its identity is the spec's, so caches never mix two of them."""
+    """A `BuilderConfig` that carries a spec."""
 
     reference: str = ""
     spec: dict[str, Any] | None = None
     identity: str = ""
+    """Hash of all that the rows depend on, so that caches never mix two specs or two versions of a generator."""
 
     def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:
         """Return the name under which `datasets` caches this config."""
@@ -75,11 +78,13 @@ def dataset_builder(target: str, overrides: Iterable[str] = (), cache_dir: str |
         UserError: Nothing of that name, or an impossible spec.
     """
     corpus = find(target, overrides)
-    spec = corpus.builder.spec
+    builder = corpus.builder
+    identity = canonical_json([builder.spec.sha256, builder.version, builder.numerics()])
     return CorpusDataset(
-        config_name=corpus.config or corpus.builder.name,
+        dataset_name=builder.name,
+        config_name=corpus.config or builder.name,
         cache_dir=cache_dir,
         reference=corpus.reference,
-        spec=spec.model_dump(mode="json"),
-        identity=spec.sha256,
+        spec=builder.spec.model_dump(mode="json"),
+        identity=hashlib.sha256(identity.encode()).hexdigest(),
     )

@@ -2,23 +2,24 @@
 
 import errno
 import json
-import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hubkit.cores import usable_cores
 from hubkit.corpora.builder import CorpusBuilder
 from hubkit.corpora.executors import run_local
 from hubkit.corpora.hashing import rows_sha256, type_name
 from hubkit.corpora.layout import ROW_GROUP_BYTES, SHARD_BYTES, Shard, shard_plan, whole_blocks
 from hubkit.corpora.manifest import MANIFEST, Manifest, ShardRecord, SplitRecord, read_manifest
 from hubkit.corpora.registry import Corpus
-from hubkit.corpora.shards import WORK, TextStatistics, finished_record
+from hubkit.corpora.shards import WORK, TextStatistics, check_schema, finished_record, record_path
 from hubkit.errors import UserError
-from hubkit.files import write_atomic
+from hubkit.files import sweep_temporary, write_atomic
 from hubkit.provenance import code_version, library_versions
 
 Progress = Callable[[str, int, int], None]
@@ -49,31 +50,34 @@ def build(
     """
     if workers is not None and workers < 1:
         raise UserError(f"workers: {workers} is less than one")
-    builder = corpus.builder
-    plan = _plan(builder, shard_rows)
+    check_schema(corpus.builder.schema)
+    plan = _plan(corpus.builder, shard_rows)
+    shards = shard_plan(corpus.builder.spec.splits, plan["writer"]["shard_rows"])
     try:
-        if (folder / MANIFEST).exists():
-            return _finished(folder, plan, shard_rows)
-        _claim(folder)
-        with FileLock(folder / WORK / "lock", timeout=0):
-            _same_plan(folder, plan)
-            shards = shard_plan(builder.spec.splits, plan["writer"]["shard_rows"])
-            _make(corpus, folder, shards, plan["writer"], workers or len(os.sched_getaffinity(0)), progress)
-            manifest = _manifest(corpus, folder, shards, plan["writer"])
-            manifest.write(folder)
-            _sweep(folder, shards)
-            return manifest
+        if not (folder / MANIFEST).exists():
+            _claim(folder)
+            with FileLock(folder / WORK / "lock", timeout=0):
+                if not (folder / MANIFEST).exists():  # or else another process finished it a moment ago
+                    _same_plan(folder, plan)
+                    with _swept(folder):
+                        _make(corpus, folder, shards, plan["writer"], workers or usable_cores(), progress)
+                        _manifest(corpus, folder, shards, plan).write(folder)
+        manifest = _finished(folder, plan, shard_rows)
+        shutil.rmtree(folder / WORK, ignore_errors=True)
     except Timeout:
         raise UserError(f"{folder} is being built by another process; wait for it or choose another folder") from None
     except OSError as error:
         raise _explain(error, folder) from error
+    return manifest
 
 
 def _plan(builder: CorpusBuilder, shard_rows: int | None) -> dict[str, Any]:
-    """Return what must be equal for a build to be continued: the spec, the generator and the writer."""
+    """Return what must be equal for a build to be continued: the spec, the generator, what they rest on, the writer."""
     return {
         "spec_sha256": builder.spec.sha256,
         "generator_version": builder.version,
+        "libraries": library_versions(builder.libraries),
+        "numerics": builder.numerics(),
         "writer": {
             "compression": "zstd",
             "compression_level": 1,
@@ -97,7 +101,8 @@ def _finished(folder: Path, plan: dict[str, Any], shard_rows: int | None) -> Man
             )
     if shard_rows and shard_rows != manifest.writer["shard_rows"]:
         raise UserError(
-            f"{folder} is finished with shard_rows={manifest.writer['shard_rows']}, not {shard_rows}; choose another folder"
+            f"{folder} is finished with shard_rows={manifest.writer['shard_rows']}, not {shard_rows}; "
+            "choose another folder"
         )
     for split in manifest.splits.values():
         for shard in split.shards:
@@ -124,17 +129,25 @@ def _same_plan(folder: Path, plan: dict[str, Any]) -> None:
     if not path.exists():
         write_atomic(path, json.dumps(plan))
         return
-    begun = json.loads(path.read_text())
+    try:
+        begun = json.loads(path.read_bytes())
+    except ValueError:
+        begun = None
+    if not isinstance(begun, dict) or begun.keys() != plan.keys():
+        raise UserError(f"{path} is damaged; delete {folder} and build again")
     if begun["spec_sha256"] != plan["spec_sha256"] or begun["generator_version"] != plan["generator_version"]:
         raise UserError(f"{folder} holds an unfinished build of another spec; choose another folder or delete that one")
-    if begun["writer"] != plan["writer"]:
-        raise UserError(
-            f"{folder} was begun with shard_rows={begun['writer']['shard_rows']} and other writer options; "
-            "give the same or choose another folder"
-        )
+    for group in ("writer", "libraries", "numerics"):
+        for field in sorted(begun[group].keys() | plan[group].keys()):
+            then, now = begun[group].get(field), plan[group].get(field)
+            if then != now:
+                raise UserError(
+                    f"{folder} was begun with {field} {then} and would go on with {now}; go on as it was begun, "
+                    "or delete it and build again"
+                )
 
 
-def _make(  # noqa: PLR0913
+def _make(  # noqa: PLR0913, PLR0917
     corpus: Corpus, folder: Path, shards: list[Shard], writer: dict[str, Any], workers: int, progress: Progress
 ) -> None:
     """Make the shards that no earlier run has finished."""
@@ -151,19 +164,19 @@ def _make(  # noqa: PLR0913
     run_local(corpus.builder, corpus.reference, todo, folder, writer, workers, advance)
 
 
-def _manifest(corpus: Corpus, folder: Path, shards: list[Shard], writer: dict[str, Any]) -> Manifest:
+def _manifest(corpus: Corpus, folder: Path, shards: list[Shard], plan: dict[str, Any]) -> Manifest:
     """Join the records of all shards."""
     builder = corpus.builder
     return Manifest(
         builder=builder.name,
-        generator_version=builder.version,
+        generator_version=plan["generator_version"],
         config=corpus.config,
         spec=builder.spec.model_dump(mode="json"),
-        spec_sha256=builder.spec.sha256,
+        spec_sha256=plan["spec_sha256"],
         code=code_version(),
-        libraries=library_versions(builder.libraries),
-        numerics=builder.numerics(),
-        writer=writer,
+        libraries=plan["libraries"],
+        numerics=plan["numerics"],
+        writer=plan["writer"],
         columns=[{"name": field.name, "type": type_name(field.type)} for field in builder.schema],
         summary=builder.summary,
         license=builder.license,
@@ -179,7 +192,7 @@ def _split_record(builder: CorpusBuilder, folder: Path, shards: list[Shard]) -> 
     records = []
     statistics = TextStatistics(builder.schema)
     for shard in shards:
-        record = json.loads((folder / WORK / f"{shard.name}.json").read_text())
+        record = json.loads(record_path(folder, shard).read_bytes())
         statistics.join(record["characters"])
         records.append(record)
     return SplitRecord(
@@ -191,16 +204,25 @@ def _split_record(builder: CorpusBuilder, folder: Path, shards: list[Shard]) -> 
     )
 
 
-def _sweep(folder: Path, shards: list[Shard]) -> None:
-    """Remove what only an unfinished build needs, and temporary files of runs that were killed."""
-    expected = {shard.file for shard in shards}
-    for path in (folder / "data").iterdir():
-        if f"data/{path.name}" not in expected and path.name.endswith(".tmp"):
-            path.unlink()
-    shutil.rmtree(folder / WORK, ignore_errors=True)
+@contextmanager
+def _swept(folder: Path) -> Iterator[None]:
+    """Remove what killed runs left half-written, and afterwards what killed workers did."""
+    places = (folder, folder / "data", folder / WORK)
+    for place in places:
+        sweep_temporary(place)
+    try:
+        yield
+    finally:
+        for place in places:
+            sweep_temporary(place)
 
 
 def _explain(error: OSError, folder: Path) -> UserError:
-    if error.errno == errno.ENOSPC or "No space left" in str(error):
-        return UserError(f"the disk of {folder} is full; free some space and run the same command: finished shards are kept")
-    return UserError(f"can't write to {folder}: {error.strerror or error}; choose a folder that you may write to")
+    """Turn a failure of the file system into one line with its mend."""
+    again = "run the same command: finished shards are kept"
+    # Arrow tells a full disk by its message alone.
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        return UserError(f"the disk of {folder} is full; free some space and {again}")
+    refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    mend = "choose a folder that you may write to" if refused else f"mend that and {again}"
+    return UserError(f"can't write to {folder}: {error.strerror or error}; {mend}")

@@ -5,14 +5,23 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hubkit.errors import UserError
-from hubkit.randomness import item_seed, stream_key
+from hubkit.randomness import item_seed, item_seeds, stream_key
 from hubkit.specs import Spec
 
 MAX_ATTEMPTS = 1000
 """After so many rejected draws of one row the spec is taken to be impossible."""
+
+
+def _free(split: str) -> str:
+    if split == "all":
+        raise ValueError("'all' means every split to `datasets`; choose another name")
+    return split
+
+
+SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_free)]
 
 
 class CorpusSpec(Spec):
@@ -22,8 +31,7 @@ class CorpusSpec(Spec):
     """Name of the family, such as ``lorenz``."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the whole corpus; two seeds share no stream."""
-    splits: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Annotated[int, Field(gt=0)]],
-                      Field(min_length=1)]  # fmt: skip
+    splits: Annotated[dict[SplitName, Annotated[int, Field(gt=0)]], Field(min_length=1)]
     """Rows of each split, in order."""
 
 
@@ -78,26 +86,30 @@ class CorpusBuilder:
         return stream_key(self.spec.seed, self.name, self.version, split)
 
     def row(self, seed: int) -> dict[str, Any] | None:
-        """Return the row drawn from a 128-bit seed, or None where this draw is rejected."""
+        """Return the row drawn from a 128-bit seed, with every column of the schema; None rejects this draw."""
         raise NotImplementedError(f"{type(self).__name__} implements neither row() nor block()")
 
     def block(self, split: str, start: int, stop: int) -> Block:
         """Return rows `start` to `stop` (exclusive) of a split; a rejected row is redrawn whole until one is kept.
 
         Raises:
-            UserError: A row was rejected `MAX_ATTEMPTS` times.
+            UserError: A row was rejected `MAX_ATTEMPTS` times, or has other columns than the schema.
         """
-        key = self.stream(split)
+        key, columns = self.stream(split), set(self.schema.names)
         rows, rejected = [], 0
-        for index in range(start, stop):
-            for attempt in range(MAX_ATTEMPTS):
+        for index, first_seed in zip(range(start, stop), item_seeds(key, range(start, stop)), strict=True):
+            row, attempt = self.row(first_seed), 0
+            while row is None:
+                attempt += 1
+                if attempt == MAX_ATTEMPTS:
+                    raise UserError(
+                        f"row {index} of {split}: {MAX_ATTEMPTS} draws in a row were rejected; this spec can't be met"
+                    )
                 row = self.row(item_seed(key, index, attempt))
-                if row is not None:
-                    break
-                rejected += 1
-            else:
+            if row.keys() != columns:  # Arrow would drop what the schema lacks, and make null what the row lacks
                 raise UserError(
-                    f"row {index} of {split}: {MAX_ATTEMPTS} draws in a row were rejected; this spec can't be met"
+                    f"row {index} of {split} has {sorted(row)} and the schema of {self.name} {sorted(columns)}"
                 )
+            rejected += attempt
             rows.append(row)
         return Block(pa.RecordBatch.from_pylist(rows, schema=self.schema), rejected)

@@ -5,8 +5,10 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ from hubkit.corpora.builder import CorpusBuilder
 from hubkit.corpora.layout import Shard
 from hubkit.corpora.registry import restore
 from hubkit.corpora.shards import make_shard
+from hubkit.errors import UserError
 
 _progress: Any = None
 
 
-def run_local(  # noqa: PLR0913
+def run_local(  # noqa: PLR0913, PLR0917
     builder: CorpusBuilder,
     reference: str,
     shards: Iterable[Shard],
@@ -40,6 +43,7 @@ def run_local(  # noqa: PLR0913
         advance: Called with numbers of rows as they are made.
 
     Raises:
+        UserError: A worker was killed from outside.
         Exception: Whatever a shard raised; shards under way are stopped, finished ones stay.
     """
     todo = list(shards)
@@ -53,20 +57,37 @@ def run_local(  # noqa: PLR0913
     pool = ProcessPoolExecutor(min(workers, len(todo)), context, initializer=_start_worker, initargs=(rows,))
     spec = builder.spec.model_dump()
     try:
-        waiting = {pool.submit(_work, reference, spec, shard, folder, writer) for shard in todo}
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            _drain(rows, advance)
-            for future in done:
-                future.result()
+        with _interrupts_held():
+            futures = {pool.submit(_work, reference, spec, shard, folder, writer) for shard in todo}
+        _follow(futures, rows, advance)
         pool.shutdown()
-        _drain(rows, advance)
-    except BaseException:
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
+    except BaseException as error:
+        _stop(pool)
+        if isinstance(error, BrokenProcessPool):
+            raise UserError(
+                f"workers: one of {workers} was killed, perhaps for want of memory; give fewer and run the same "
+                "command: finished shards are kept"
+            ) from None
         raise
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep a Ctrl-C for later; the processes started meanwhile never see one, for it is the parent's to handle."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _follow(futures: set[Future[None]], rows: Any, advance: Callable[[int], None]) -> None:
+    """Wait for all shards and pass on what the workers report; raise what the first to fail raised."""
+    while futures:
+        done, futures = wait(futures, timeout=0.2, return_when=FIRST_COMPLETED)
+        _drain(rows, advance)
+        for future in done:
+            future.result()
 
 
 def _drain(rows: Any, advance: Callable[[int], None]) -> None:
@@ -77,11 +98,20 @@ def _drain(rows: Any, advance: Callable[[int], None]) -> None:
             return
 
 
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers at once; what they were writing has no final name yet."""
+    processes = list((pool._processes or {}).values())  # shutdown forgets them, and has no way to stop a running call
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.join()
+
+
 def _start_worker(rows: Any) -> None:
-    """Prepare a worker: report rows to the parent, leave Ctrl-C to it, and never outlive it."""
+    """Prepare a worker: report rows to the parent, and never outlive it."""
     global _progress  # noqa: PLW0603
     _progress = rows
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -7,8 +7,9 @@ and the first N rows of a longer split hash as a split of N rows does.
 The canonical encoding of a column in a block: a byte that says whether there are nulls and, if so, a byte a value for
 validity; then the non-null values: fixed-width ones little-endian at their own width (a boolean as a byte; every NaN as
 the one quiet NaN, -0.0 as it is), text and binary as 64-bit lengths and the bytes, lists as 64-bit lengths and the
-encoded elements, structs as their encoded fields in order. How a column is stored is no part of it: `string`,
-`large_string` and their kin, lists of fixed size and others, dictionary-encoded values and plain ones are one type.
+encoded elements; of a struct the encoded fields in order, which are null where it is. How a column is stored is no part
+of it: `string`, `large_string` and their kin, lists of fixed size and others, dictionary-encoded values and plain ones
+are one type.
 """
 
 import hashlib
@@ -104,36 +105,45 @@ def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _encode(array: pa.Array) -> Iterator[Any]:
-    """Yield the pieces of a column's canonical encoding."""
+    """Yield the pieces of an array's canonical encoding.
+
+    Nested arrays are taken apart and never filtered or cast as a whole: Arrow can't do that with all of them.
+    """
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()  # first of all, because a null may hide in the dictionary
+    if type_name(array.type) in ("string", "binary"):
+        array = array.cast(pa.large_binary())
+    yield b"\x01" if array.null_count else b"\x00"
     if array.null_count:
-        yield b"\x01"
         yield np.asarray(array.is_valid()).astype(np.uint8).tobytes()
-        array = array.drop_null()
+    if pa.types.is_struct(array.type):
+        for field in array.flatten():
+            yield from _encode(field)
+    elif type_name(array.type).startswith("list<"):
+        yield _lengths(array).tobytes()
+        yield from _encode(array.flatten())
     else:
-        yield b"\x00"
-    yield from _encode_values(array)
+        yield from _encode_values(array.drop_null() if array.null_count else array)
+
+
+def _lengths(array: pa.Array) -> np.ndarray:
+    """Return the lengths of the lists that are not null, as int64."""
+    if pa.types.is_fixed_size_list(array.type):
+        return np.full(len(array) - array.null_count, array.type.list_size, dtype=np.int64)
+    return np.asarray(array.value_lengths().drop_null(), dtype=np.int64)
 
 
 def _encode_values(array: pa.Array) -> Iterator[Any]:
-    """Yield the pieces of an array without nulls."""
-    kind, name = array.type, type_name(array.type)
+    """Yield the pieces of an array of values that are not null and hold no others."""
+    kind = array.type
     if pa.types.is_floating(kind):
         values = np.array(array, copy=True)
         values[np.isnan(values)] = np.nan
         yield values.tobytes()
     elif pa.types.is_boolean(kind):
         yield np.asarray(array).astype(np.uint8).tobytes()
-    elif name in ("string", "binary"):
-        yield from _encode_text(array.cast(pa.large_binary()))
-    elif name.startswith("list<"):
-        lengths = [kind.list_size] * len(array) if pa.types.is_fixed_size_list(kind) else array.value_lengths()
-        yield np.asarray(lengths, dtype=np.int64).tobytes()
-        yield from _encode(array.flatten())
-    elif pa.types.is_struct(kind):
-        for field in array.flatten():
-            yield from _encode(field)
+    elif pa.types.is_large_binary(kind):
+        yield from _encode_bytes(array)
     elif pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind):
         yield _fixed_width(array)
     elif not pa.types.is_null(kind):
@@ -146,7 +156,7 @@ def _fixed_width(array: pa.Array) -> memoryview:
     return memoryview(data or b"")[array.offset * width : (array.offset + len(array)) * width]
 
 
-def _encode_text(array: pa.Array) -> Iterator[Any]:
+def _encode_bytes(array: pa.Array) -> Iterator[Any]:
     """Yield lengths and bytes of a large_binary array without nulls, straight from its buffers."""
     _, offsets, data = array.buffers()
     if not len(array):

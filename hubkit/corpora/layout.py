@@ -13,6 +13,10 @@ ROW_GROUP_BYTES = 32 << 20
 """Aim for a row group, uncompressed: what a reader that wants one row has to fetch."""
 
 
+MOST_SHARDS = 9_999
+"""The Hub takes fewer than 10,000 files in a folder."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """Rows `start` to `stop` (exclusive) of a split, in one file."""
@@ -43,13 +47,19 @@ def shard_plan(splits: Mapping[str, int], shard_rows: int) -> list[Shard]:
     """Cut every split into shards of `shard_rows` rows (the last may be shorter).
 
     Raises:
-        UserError: `shard_rows` is not a positive multiple of the block size.
+        UserError: `shard_rows` is not a positive multiple of the block size, or so small that there are too many files.
     """
     if shard_rows <= 0 or shard_rows % BLOCK_ROWS:
         raise UserError(f"shard_rows: {shard_rows} is not a positive multiple of {BLOCK_ROWS}, the rows of a block")
+    counts = {split: -(-rows // shard_rows) for split, rows in splits.items()}
+    if sum(counts.values()) > MOST_SHARDS:
+        raise UserError(
+            f"shard_rows: {shard_rows} rows a shard make {sum(counts.values()):,} files, and a folder on the Hub takes "
+            f"{MOST_SHARDS:,}; raise it"
+        )
     plan = []
     for split, rows in splits.items():
-        count = -(-rows // shard_rows)
+        count = counts[split]
         for index in range(count):
             plan.append(Shard(split, index, count, index * shard_rows, min(rows, (index + 1) * shard_rows)))
     return plan

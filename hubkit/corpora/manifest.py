@@ -92,10 +92,13 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        state = "holds an unfinished build: run the same `hubkit build` again" if (folder / "data").is_dir() else "is not a build"
+    except (FileNotFoundError, NotADirectoryError):
+        unfinished = (folder / "data").is_dir()
+        state = "holds an unfinished build: run the same `hubkit build` again" if unfinished else "is not a build"
         raise UserError(f"{folder} {state} (it has no {MANIFEST})") from None
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise UserError(f"{path} is damaged at {where or 'its start'}: {problem['msg']}; build into an empty folder") from None
+        raise UserError(
+            f"{path} is damaged at {where or 'its start'}: {problem['msg']}; build into an empty folder"
+        ) from None

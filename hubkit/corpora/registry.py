@@ -51,23 +51,18 @@ def load(reference: str) -> type[CorpusBuilder]:
         return _named(_builder_of(_own()[reference], f"hubkit.dataset_builders.{reference}"), reference)
     if reference in _plugins():
         return _named(_load_plugin(_plugins()[reference]), reference)
-    raise UserError(
-        f"builder: {reference!r} is unknown (known: {', '.join(families())}; or the path of a .py builder)"
-    )
+    raise UserError(f"builder: {reference!r} is unknown (known: {', '.join(families())}; or the path of a .py builder)")
 
 
-def named_configs() -> dict[str, type[CorpusBuilder]]:
-    """Return every named config with the builder that it belongs to; a plug-in that can't be loaded is warned of."""
-    configs: dict[str, type[CorpusBuilder]] = {}
+def builders() -> dict[str, type[CorpusBuilder]]:
+    """Return every builder by its name; a plug-in that can't be loaded is warned of and left out."""
+    found = {}
     for family in families():
         try:
-            builder = load(family)
+            found[family] = load(family)
         except UserError as error:
             warnings.warn(str(error), stacklevel=2)
-            continue
-        for config in builder.configs:
-            configs.setdefault(config, builder)
-    return configs
+    return found
 
 
 def find(target: str, overrides: Iterable[str] = (), limit: int | None = None) -> Corpus:
@@ -109,12 +104,12 @@ def _resolve(target: str, beside: Path = Path()) -> tuple[str, type[CorpusBuilde
         reference = str(beside / file)
         builder = load(reference)
         return reference, builder, _config_values(builder, config)
-    configs = named_configs()
-    if target not in configs:
-        raise UserError(
-            f"config: {target!r} is unknown (known: {', '.join(configs)}; or a .yaml spec, or a .py builder)"
-        )
-    return configs[target].name, configs[target], _config_values(configs[target], target)
+    known = builders()
+    for builder in known.values():
+        if target in builder.configs:
+            return builder.name, builder, _config_values(builder, target)
+    configs = ", ".join(name for builder in known.values() for name in builder.configs)
+    raise UserError(f"config: {target!r} is unknown (known: {configs}; or a .yaml spec, or a .py builder)")
 
 
 def _resolve_file(path: Path) -> tuple[str, type[CorpusBuilder], dict[str, Any]]:

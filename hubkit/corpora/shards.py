@@ -5,19 +5,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hubkit.corpora.builder import CorpusBuilder
+from hubkit.corpora.builder import Block, CorpusBuilder
 from hubkit.corpora.hashing import BLOCK_ROWS, block_digest, rows_sha256, type_name
 from hubkit.corpora.layout import Shard
 from hubkit.corpora.manifest import Characters, ColumnStatistics
+from hubkit.errors import UserError
 from hubkit.files import atomic_path, file_sha256, write_atomic
 
-WORK = ".build"
+WORK = ".hubkit-build"
 """Folder of a build's unfinished business: the plan, a record a finished shard, the lock."""
+
+
+def check_schema(schema: pa.Schema) -> None:
+    """Refuse a schema that Parquet does not give back: its rows would have another hash once they are read.
+
+    Raises:
+        UserError: Names the column and the type to declare instead.
+    """
+    for field in schema:
+        if _holds_view(field.type):  # writing one in chunks that the content defines aborts the process
+            raise UserError(f"column {field.name}: {field.type} can't be written to Parquet; declare it without _view")
+        sink = pa.BufferOutputStream()
+        try:
+            pq.write_table(pa.schema([field]).empty_table(), sink)
+        except pa.ArrowNotImplementedError:
+            raise UserError(f"column {field.name}: Parquet has no {field.type}; declare another type") from None
+        back = pq.read_schema(pa.BufferReader(sink.getvalue())).field(0).type
+        if type_name(back) != type_name(field.type):
+            raise UserError(f"column {field.name}: Parquet gives {field.type} back as {back}; declare it as {back}")
 
 
 def record_path(folder: Path, shard: Shard) -> Path:
@@ -39,6 +58,8 @@ def make_shard(
 
     Raises:
         OSError: The disk is full or not writable; no half-written file keeps a final name.
+        UserError: The builder says that its spec can't be met, or gives other rows than it was asked for.
+        RuntimeError: The builder failed; the message says on which rows, and the cause why.
     """
     digests: list[bytes] = []
     statistics = TextStatistics(builder.schema)
@@ -47,17 +68,17 @@ def make_shard(
         with pq.ParquetWriter(temporary, builder.schema, **_parquet_options(writer)) as parquet:
             group: list[pa.RecordBatch] = []
             for start in range(shard.start, shard.stop, BLOCK_ROWS):
-                block = builder.block(shard.split, start, min(start + BLOCK_ROWS, shard.stop))
+                block = _block(builder, shard.split, start, min(start + BLOCK_ROWS, shard.stop))
                 digests.append(block_digest(block.rows))
                 statistics.add(block.rows)
                 rejected += block.rejected
                 group.append(block.rows)
                 if len(group) * BLOCK_ROWS >= writer["row_group_rows"]:
-                    parquet.write_table(pa.Table.from_batches(group))
+                    parquet.write_table(pa.Table.from_batches(group), writer["row_group_rows"])
                     group = []
                 advance(block.rows.num_rows)
             if group:
-                parquet.write_table(pa.Table.from_batches(group))
+                parquet.write_table(pa.Table.from_batches(group), writer["row_group_rows"])
         size, sha256 = temporary.stat().st_size, file_sha256(temporary)
     record = {
         "shard": {
@@ -81,9 +102,33 @@ def finished_record(folder: Path, shard: Shard) -> dict[str, Any] | None:
         path = folder / shard.file
         if path.stat().st_size == record["shard"]["bytes"] and file_sha256(path) == record["shard"]["file_sha256"]:
             return record
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
+
+
+def _holds_view(type: pa.DataType) -> bool:
+    views = (pa.types.is_string_view, pa.types.is_binary_view, pa.types.is_list_view, pa.types.is_large_list_view)
+    inner = (type.field(index).type for index in range(type.num_fields))
+    return any(is_view(type) for is_view in views) or any(_holds_view(part) for part in inner)
+
+
+def _block(builder: CorpusBuilder, split: str, start: int, stop: int) -> Block:
+    """Return a block from the builder, which may be anybody's code."""
+    try:
+        block = builder.block(split, start, stop)
+    except UserError:
+        raise
+    except Exception as error:
+        # Its own kind of exception might not survive the way to the parent process, or be taken for a full disk.
+        what = f"{type(error).__name__}: {error}"
+        raise RuntimeError(f"{builder.name} failed on rows {start} to {stop - 1} of {split}: {what}") from error
+    if block.rows.num_rows != stop - start or not block.rows.schema.equals(builder.schema):
+        raise UserError(
+            f"{builder.name}.block({split!r}, {start}, {stop}) returned {block.rows.num_rows} rows of "
+            f"{block.rows.schema.names}; {stop - start} rows in its schema are needed"
+        )
+    return block
 
 
 class TextStatistics:
@@ -96,22 +141,24 @@ class TextStatistics:
     def add(self, rows: pa.RecordBatch) -> None:
         """Take in a batch of rows."""
         for name in self.columns:
-            lengths = np.asarray(pc.utf8_length(rows.column(name)).drop_null())
+            column = rows.column(name)
+            if pa.types.is_dictionary(column.type):
+                column = column.dictionary_decode()
+            lengths = pc.call_function("utf8_length", [column.cast(pa.large_string())]).drop_null().to_numpy()
             if len(lengths):
-                self.join({name: {"min": int(lengths.min()), "max": int(lengths.max()), "sum": int(lengths.sum()),
-                                  "count": len(lengths)}})  # fmt: skip
+                state = {"min": lengths.min(), "max": lengths.max(), "sum": lengths.sum(), "count": len(lengths)}
+                self.join({name: {key: int(value) for key, value in state.items()}})
 
     def join(self, other: dict[str, dict[str, int]]) -> None:
         """Take in another part's state."""
         for name, new in other.items():
-            old = self.values.setdefault(name, new)
-            if old is not new:
-                self.values[name] = {
-                    "min": min(old["min"], new["min"]),
-                    "max": max(old["max"], new["max"]),
-                    "sum": old["sum"] + new["sum"],
-                    "count": old["count"] + new["count"],
-                }
+            old = self.values.get(name, new | {"sum": 0, "count": 0})
+            self.values[name] = {
+                "min": min(old["min"], new["min"]),
+                "max": max(old["max"], new["max"]),
+                "sum": old["sum"] + new["sum"],
+                "count": old["count"] + new["count"],
+            }
 
     def state(self) -> dict[str, dict[str, int]]:
         """Return what :meth:`join` takes."""

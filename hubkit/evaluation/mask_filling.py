@@ -1,173 +1,193 @@
-"""Can the model recover σ, the first parameter of the first system, from everything else in the world?
+"""Can a model recover what drove a Lorenz world, from everything else that is written in it?
 
-Two questions a row of the test split (Microcosm's): the integer part masked (`'params': [?.13, …`), and the whole
-number masked (`'params': [?.?, …`, one mask for each part). The baseline guesses the mean of σ over the training split.
-In the first question the decimals that stay visible tell something by themselves: a float16 between 4 and 8 is written
-with other decimals than one between 8 and 16, so a model may beat the baseline before it has understood the dynamics.
+Three questions a row of the test split. The first two are Microcosm's and ask for σ, the first parameter of the first
+system: its integer part (`'params': [?.13, …`), and the whole number (`'params': [?.?, …`, one mask for each part).
+The third asks for `step_multip`, how many steps of the integrator lie between two observations.
+
+How to read the answers:
+
+- The baselines know the training split and see nothing of the row. Microcosm's guesses the mean of σ: top-1 and top-2
+  are the integers nearest to it, and the RMSE is that of the best constant (for the integer part, which lies half a
+  unit lower, the mean of the integer parts).
+- The first question can be answered without any dynamics. A float16 between 4 and 8 is written with other decimals than
+  one between 8 and 16, and the decimals stay visible. So a second, strong baseline looks up in a table of the training
+  split what integer part goes with the decimals; a model has understood something only where it beats that one.
+- The other questions have no such hint: to beat the baseline there, a model must read the trajectory.
+- `rmse` is of the most probable answer, as Microcosm measured it. The answer with the least RMSE is not the mode of
+  what the model believes but its mean, so `expected_rmse` is that of the expected value over all answers allowed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hubkit.errors import UserError
 from hubkit.batching import padded
-from hubkit.tokenizers.lorenz import MASK, VOCABULARY
+from hubkit.errors import UserError
+from hubkit.evaluation.guesses import Guesses
+from hubkit.evaluation.worlds import DECIMALS, INTEGERS, MASK_ID, Truth, World, find_world
+from hubkit.tokenizers.lorenz import VOCABULARY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 METRIC = Path(__file__).parent / "metrics" / "mask_filling.py"
+CHUNK_ROWS = 1024
+"""Rows that are tokenised and sorted by length together."""
+BATCH_TOKENS = 1 << 14
+"""Tokens of a forward pass, padding counted."""
 
-_PARAMS = VOCABULARY.index("'params':")
-_DOT, _COMMA, _MASK = (VOCABULARY.index(token) for token in (".", ",", MASK))
-# What can stand for decimals: a digit or a pair of digits. An integer part has no leading zero.
-DECIMALS = np.array([i for i, token in enumerate(VOCABULARY) if token.isdigit() and len(token) <= 2])
-INTEGERS = np.array([i for i in DECIMALS if VOCABULARY[i] == str(int(VOCABULARY[i]))])
-
-
-@dataclass(frozen=True)
-class Question:
-    """One world with σ's place in it."""
-
-    ids: np.ndarray
-    """Token ids of the whole world."""
-    place: int
-    """Index of σ's integer part; the dot follows, then the decimals."""
-    end: int
-    """Index after σ's last decimal."""
-    integer: int
-    sigma: float
-
-    def integer_masked(self) -> np.ndarray:
-        """Return the ids with the integer part masked, the decimals left to see."""
-        ids = self.ids.copy()
-        ids[self.place] = _MASK
-        return ids
-
-    def number_masked(self) -> np.ndarray:
-        """Return the ids with integer part and decimals masked, one mask each."""
-        return np.concatenate([self.ids[: self.place], [_MASK, _DOT, _MASK], self.ids[self.end :]])
+_INTEGER_VALUES = np.array([float(VOCABULARY[id]) for id in INTEGERS])
+_DECIMAL_VALUES = np.array([float(f"0.{VOCABULARY[id]}") for id in DECIMALS])
 
 
-def find_sigma(ids: np.ndarray) -> Question | None:
-    """Return the question that a world's token ids pose, or None where σ is not written as digits, dot, digits."""
-    places = np.flatnonzero(ids == _PARAMS)
-    if not len(places):
-        return None
-    place = int(places[0]) + 2  # after the key comes a bracket
-    commas = np.flatnonzero(ids[place:] == _COMMA)
-    if not len(commas):
-        return None
-    end = place + int(commas[0])
-    pieces = [VOCABULARY[id] for id in ids[place:end]]
-    written = "".join(pieces)
-    if len(pieces) < 3 or pieces[1] != "." or ids[place] not in INTEGERS or not written.replace(".", "", 1).isdigit():
-        return None
-    return Question(ids, place, end, int(pieces[0]), float(written))
-
-
-def ask_for_sigma(  # noqa: PLR0913
+def ask_about_worlds(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
     test: Sequence[str],
-    train_sigmas: Iterable[float],
-    batch_size: int = 64,
+    guesses: Guesses,
+    batch_tokens: int = BATCH_TOKENS,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> dict[str, Any]:
-    """Ask both questions of every world and score the answers.
+    """Ask the three questions of every world and score the answers.
 
     Args:
-        model: A masked language model over the Lorenz vocabulary, on its device.
+        model: A masked language model over the Lorenz vocabulary, on its device, in evaluation mode.
         tokenizer: The Lorenz tokenizer.
-        test: Worlds, as text.
-        train_sigmas: σ of the training split's worlds, for the baseline.
-        batch_size: Worlds a forward pass.
+        test: Worlds, as text; read a slice at a time.
+        guesses: What the training split leads to, for the baselines.
+        batch_tokens: Tokens of a forward pass; one world is always read.
         progress: Hears (what, done, total).
 
     Returns:
-        `rows`, `skipped` (worlds whose σ is not written plainly), and the scores `integer` (top_1, top_2, rmse) and
-        `number` (rmse), each with `baseline_…` beside it.
+        `rows`, `skipped` (rows that pose no question; see :func:`find_world`), and the scores `integer` (top_1, top_2,
+        rmse, expected_rmse), `number` (rmse, expected_rmse) and `multip` (top_1, top_2), each with `baseline_…` beside
+        it; those of `integer` also with `strong_baseline_…`. What else the metric gives is in there too.
 
     Raises:
-        UserError: No world of the split poses the question, or the model can't read one of them.
+        UserError: No row of the split poses the questions, or the model can't read one of them.
     """
+    if len(tokenizer) != len(VOCABULARY) or tokenizer.mask_token_id != MASK_ID:
+        raise UserError("evaluation mask_filling: the model's tokenizer is not the Lorenz tokenizer of 142 ids")
+    truths: list[Truth] = []
+    answers: list[Answers] = []
+    for start in range(0, len(test), CHUNK_ROWS):
+        for batch in _batches(_worlds(test[start : start + CHUNK_ROWS], tokenizer), batch_tokens):
+            answers.append(_answers(model, batch))
+            truths += (world.truth for world in batch)
+        progress("evaluating", min(start + CHUNK_ROWS, len(test)), len(test))
+    if not truths:
+        raise UserError("evaluation mask_filling: no row of the test split holds a Lorenz world with σ in it")
+    joined = Answers(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
+    return {"rows": len(truths), "skipped": len(test) - len(truths)} | _scores(joined, truths, guesses)
+
+
+class Answers(NamedTuple):
+    """A model's answers about some worlds, float64 with a row a world: ranked guesses, or one expected value."""
+
+    integer: np.ndarray
+    integer_expected: np.ndarray
+    number: np.ndarray
+    number_expected: np.ndarray
+    multip: np.ndarray
+
+
+def _answers(model: "PreTrainedModel", worlds: list[World]) -> Answers:
+    """Ask the three questions of some worlds."""
+    (integer,) = ask(model, [world.integer_masked() for world in worlds], [INTEGERS])
+    whole, decimals = ask(model, [world.number_masked() for world in worlds], [INTEGERS, DECIMALS])
+    (multip,) = ask(model, [world.multip_masked() for world in worlds], [INTEGERS])
+    return Answers(
+        _ranked(integer, _INTEGER_VALUES),
+        (integer @ _INTEGER_VALUES)[:, None],
+        _ranked(whole, _INTEGER_VALUES)[:, :1] + _ranked(decimals, _DECIMAL_VALUES)[:, :1],
+        (whole @ _INTEGER_VALUES + decimals @ _DECIMAL_VALUES)[:, None],
+        _ranked(multip, _INTEGER_VALUES),
+    )
+
+
+def _ranked(probabilities: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the values of the two most probable answers, best first: (rows, 2); of equal ones the first counts."""
+    return values[np.argsort(-probabilities, axis=1, kind="stable")[:, :2]]
+
+
+def _scores(answers: Answers, truths: list[Truth], guesses: Guesses) -> dict[str, dict[str, float]]:
+    """Return the scores of each question, with those of its baselines beside them."""
     import evaluate
 
-    if len(tokenizer) != len(VOCABULARY) or tokenizer.mask_token_id != _MASK:
-        raise UserError("evaluation mask_filling: the model's tokenizer is not the Lorenz tokenizer of 142 ids")
-    encoded = (np.array(row) for row in tokenizer(list(test), return_attention_mask=False, verbose=False)["input_ids"])
-    questions = [question for ids in encoded if (question := find_sigma(ids)) is not None]
-    if not questions:
-        raise UserError("evaluation mask_filling: no row of the test split holds a Lorenz world with σ in it")
-    mean = float(np.mean(list(train_sigmas)))
-    metric = evaluate.load(str(METRIC))
-    total, done = 2 * len(questions), 0
+    metric = evaluate.load(str(METRIC), keep_in_memory=True)
 
-    def ask(rows: list[np.ndarray], allowed: Sequence[np.ndarray]) -> list[list[list[str]]]:
-        nonlocal done
-        answers = []
-        for start in range(0, len(rows), batch_size):
-            answers += best_tokens(model, rows[start : start + batch_size], tokenizer.pad_token_id, allowed)
-            done += len(rows[start : start + batch_size])
-            progress("evaluating", done, total)
-        return answers
+    def score(predictions: Any, references: list[float], **baseline: Any) -> dict[str, float]:
+        scores = metric.compute(predictions=np.asarray(predictions).tolist(), references=references, **baseline)
+        assert scores is not None
+        return scores
 
-    integers = ask([q.integer_masked() for q in questions], [INTEGERS])
-    numbers = ask([q.number_masked() for q in questions], [INTEGERS, DECIMALS])
-    integer = metric.compute(
-        predictions=[[int(token) for token in masks[0]] for masks in integers],
-        references=[q.integer for q in questions],
-        baseline=_nearest_integers(mean),
-        baseline_guess=mean - 0.5,  # an integer part lies half a unit below its number, on average
-    )
-    number = metric.compute(
-        predictions=[[float(f"{whole[0]}.{decimals[0]}")] for whole, decimals in numbers],
-        references=[q.sigma for q in questions],
-        baseline=[mean],
-    )
-    assert integer is not None and number is not None
-    return {
-        "rows": len(questions),
-        "skipped": len(test) - len(questions),
-        "integer": integer,
-        "number": {name: value for name, value in number.items() if name.endswith("rmse")},
-    }
+    integers, sigmas, multips = ([getattr(t, name) for t in truths] for name in ("integer", "sigma", "multip"))
+    table = [guesses.given(truth.decimals) for truth in truths]
+    constant = {"baseline": guesses.integers, "baseline_guess": guesses.integer_mean}
+    integer = score(answers.integer, integers, **constant)
+    strong = score([guess.best for guess in table], integers)
+    number = score(answers.number, sigmas, baseline=[guesses.mean])
+    multip = score(answers.multip, multips, baseline=guesses.multips)
+    integer |= {f"strong_baseline_{name}": value for name, value in strong.items()}
+    for scores, expected, truth in (
+        (integer, answers.integer_expected, integers),
+        (number, answers.number_expected, sigmas),
+    ):
+        scores["expected_rmse"] = score(expected, truth)["rmse"]
+        scores["baseline_expected_rmse"] = scores["baseline_rmse"]
+    integer["strong_baseline_expected_rmse"] = score([[guess.mean] for guess in table], integers)["rmse"]
+    return {"integer": integer, "number": number, "multip": multip}
 
 
-def best_tokens(
-    model: "PreTrainedModel", rows: Sequence[np.ndarray], pad_id: int, allowed: Sequence[np.ndarray], best: int = 2
-) -> list[list[list[str]]]:
-    """Return, for each row and each of its masks, the most probable tokens, best first.
+def ask(model: "PreTrainedModel", rows: Sequence[np.ndarray], allowed: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return, for each mask of the rows, how probable the model finds each answer.
 
     Args:
         model: A masked language model.
         rows: Token ids, each row with as many masks as `allowed` has entries.
-        pad_id: Fills short rows.
-        allowed: Ids that may answer each mask.
-        best: How many tokens.
+        allowed: Ids that may answer each mask; others get no share of the probability.
+
+    Returns:
+        For each mask float64 of shape (rows, ids allowed); each row sums to 1.
 
     Raises:
         UserError: A row is longer than the model can read.
     """
     import torch
 
+    pad_id = model.config.pad_token_id
     ids, present = padded(rows, pad_id)
     limit = model.config.max_position_embeddings - pad_id - 1
     if ids.shape[1] > limit:
-        raise UserError(f"a world of {ids.shape[1]} tokens is longer than the model reads ({limit})")
+        raise UserError(
+            f"evaluation mask_filling: a world of {ids.shape[1]} tokens is longer than the model reads ({limit}); "
+            "evaluate it on worlds of the shape that it was trained on"
+        )
+    tokens, attended = (torch.from_numpy(array).to(model.device) for array in (ids, present.astype(np.int64)))
     with torch.inference_mode():
-        tensors = (torch.from_numpy(array).to(model.device) for array in (ids, present.astype(np.int64)))
-        logits = model(*tensors).logits.float().cpu().numpy()
-    where = np.nonzero(ids == _MASK)
-    asked = logits[where].reshape(len(rows), len(allowed), -1)
-    ranked = [ids_[np.argsort(-asked[:, mask][:, ids_], axis=1, kind="stable")[:, :best]] for mask, ids_ in enumerate(allowed)]
-    return [[[VOCABULARY[id] for id in ranks[row]] for ranks in ranked] for row in range(len(rows))]
+        logits = model(tokens, attention_mask=attended).logits[tokens == MASK_ID]
+    logits = logits.double().cpu().numpy().reshape(len(rows), len(allowed), -1)
+    return [_softmax(logits[:, mask][:, answers]) for mask, answers in enumerate(allowed)]
 
 
-def _nearest_integers(mean: float) -> list[int]:
-    """Return the mean's integer part and the next likely one: what somebody guesses who knows nothing else."""
-    return [int(mean), int(mean) + 1 if mean % 1 >= 0.5 else int(mean) - 1]
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _worlds(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast") -> list[World]:
+    encoded = tokenizer(list(texts), return_attention_mask=False, verbose=False)["input_ids"]
+    return [world for ids in encoded if (world := find_world(np.array(ids))) is not None]
+
+
+def _batches(worlds: list[World], batch_tokens: int) -> Iterator[list[World]]:
+    """Give worlds of similar length together, so many that a batch stays within `batch_tokens`."""
+    worlds = sorted(worlds, key=lambda world: len(world.ids))
+    while worlds:
+        size = 1
+        while size < len(worlds) and (size + 1) * len(worlds[size].ids) <= batch_tokens:
+            size += 1
+        yield worlds[:size]
+        worlds = worlds[size:]

@@ -1,6 +1,6 @@
 """RoBERTa (Liu et al., arXiv 1907.11692), stock: what is published loads with transformers alone, with no trust."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -49,18 +49,19 @@ class RobertaSpec(Spec):
 
         if self.max_length is not None and longest > self.max_length:
             raise UserError(
-                f"model.max_length: {self.max_length} is less than the longest sequence of the data ({longest} tokens); "
+                f"model.max_length: {self.max_length} is less than the longest sequence of the data, {longest} tokens; "
                 "raise it, or leave it out to derive it"
             )
         shape = self.model_dump(exclude={"architecture", "max_length"})
+        special: dict[str, Any] = {
+            name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")
+        }
         config = RobertaConfig(
             **shape,
+            **special,
             vocab_size=len(tokenizer),
             # RoBERTa counts positions from pad_token_id + 1, whatever that id is.
-            max_position_embeddings=(self.max_length or longest) + tokenizer.pad_token_id + 1,
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
+            max_position_embeddings=(self.max_length or longest) + special["pad_token_id"] + 1,
             type_vocab_size=1,
         )
         return RobertaForMaskedLM(config)

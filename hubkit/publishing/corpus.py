@@ -34,12 +34,11 @@ class CorpusSource(Source):
         for split in self.manifest["splits"].values():
             found += [self._shard(record) for record in split["shards"]]
         named = {content.path for content in found}
-        for path in sorted(self.root.rglob("*")):
-            name = path.relative_to(self.root).as_posix()
-            if name in named or name in OURS or not path.is_file():
+        for name, path in self.walk():
+            if name in named or name in OURS:
                 continue
             if name in _BESIDE:
-                found.append(content_of_file(name, path))
+                found.append(self.content(name, path))
             elif name.startswith("data/") and name.endswith(".parquet") and not path.name.startswith("."):
                 raise UserError(f"{path} is not in {MANIFEST}: remove it, or build into an empty folder")
             elif not name.startswith("."):

@@ -2,13 +2,22 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from hubkit.errors import UserError
 
 # The Hub's own expression (see huggingface_hub.repocard), plus the empty block that it overlooks.
 _BLOCK = re.compile(r"\A(\ufeff?\s*---(?:\r\n|\r|\n))([\S\s]*?)((?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|\Z))")
 _EMPTY = re.compile(r"\A(\ufeff?\s*---(?:\r\n|\r|\n))()(---[ \t]*(?:\r\n|\n|\Z))")
+_OPEN_LISTS = {"tags", "datasets", "metrics", "models", "source_datasets", "model-index"}
+"""Fields that are as long as anybody wants them. A model that hubkit evaluated can be evaluated elsewhere too."""
+
+_GONE = object()
+"""Stands for the value of a field that is taken out."""
+
+_INDEX = "model-index"
+_BY_CONFIG = {"configs", "dataset_info"}
+_NAMELESS = "default"
 _OPENED = re.compile(r"\A\ufeff?\s*---[ \t]*(?:\r\n|\r|\n)")
 
 
@@ -59,31 +68,55 @@ def dump(values: Mapping[str, Any]) -> str:
     return yaml.dump(dict(values), Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=10_000)
 
 
-def merged(yaml_text: str, metadata: Mapping[str, Any], defaults: Mapping[str, Any], newline: str) -> str:
+def merged(
+    yaml_text: str, metadata: Mapping[str, Any], defaults: Mapping[str, Any], newline: str, written: Mapping[str, Any]
+) -> str:
     """Return a front matter with hubkit's fields in it.
 
     Fields that already have the wanted value keep their spelling; new ones come last; other people's stay as they
-    are. `tags` become the union of both, theirs first.
+    are. So do entries that people added to lists such as `tags`, before hubkit's, and to `configs`, after hubkit's.
 
     Args:
         yaml_text: What is there.
         metadata: Fields to set.
         defaults: Fields to set where they are absent.
         newline: The card's line ending.
+        written: What `on_record` gave when hubkit wrote to this card last: it tells hubkit's old entries from people's.
     """
     old = parse(yaml_text)
-    wanted = {**{key: value for key, value in defaults.items() if key not in old}, **metadata}
-    if "tags" in wanted:
-        wanted["tags"] = _union(old.get("tags"), wanted["tags"])
-    changes = {key: value for key, value in wanted.items() if key not in old or _text(old[key]) != _text(value)}
+    wanted = _wanted(old, metadata, defaults, written)
+    changes = {key: value for key, value in wanted.items() if key not in old or _differ(old[key], value)}
     if not changes:
         return yaml_text
     result = _replace_blocks(yaml_text, changes, newline)
-    expected = {**old, **changes}
+    expected = {key: value for key, value in {**old, **changes}.items() if value is not _GONE}
     # Anchors and one-line mappings don't keep to such blocks: then all of the YAML is written anew.
     if result is None or _parses_to(result) != _text(expected):
         result = _anew(expected).rstrip("\n").replace("\n", newline)
     return result
+
+
+def on_record(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what has to be known of the fields that hubkit sets, when it sets them the next time."""
+    return {key: value for key, value in metadata.items() if key not in _BY_CONFIG}
+
+
+def _wanted(
+    old: Mapping[str, Any], metadata: Mapping[str, Any], defaults: Mapping[str, Any], written: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the value of each field that hubkit has a say in."""
+    wanted = {**{key: value for key, value in defaults.items() if key not in old}, **metadata}
+    for key in _BY_CONFIG & wanted.keys():
+        wanted[key] = _beside_ours(wanted[key], old.get(key))
+    for key in [key for key in metadata if key in _OPEN_LISTS]:
+        wanted[key] = _with_theirs(key, metadata[key], old.get(key), written.get(key))
+    # What hubkit said the last time and has no more to say of: an evaluation of weights that were replaced, say.
+    for key in [key for key in written if key in old and key not in wanted]:
+        if key in _OPEN_LISTS:
+            wanted[key] = _with_theirs(key, [], old[key], written[key]) or _GONE
+        elif not _differ(old[key], written[key]):
+            wanted[key] = _GONE
+    return wanted
 
 
 def _anew(values: Mapping[str, Any]) -> str:
@@ -113,18 +146,69 @@ def _replace_blocks(yaml_text: str, changes: Mapping[str, Any], newline: str) ->
         end = stop
         while end > start + 1 and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
             end -= 1  # comments and blank lines below a field belong to what follows
-        pieces += [dump({key.value: changes[key.value]}).replace("\n", newline), *lines[end:stop]]
+        pieces += [_field(key.value, changes[key.value], newline), *lines[end:stop]]
     text = "".join(pieces)
-    rest = dump({key: value for key, value in changes.items() if key not in done}).replace("\n", newline)
+    rest = "".join(_field(key, value, newline) for key, value in changes.items() if key not in done)
     if rest and text and not text.endswith(("\n", "\r")):
         text += newline
     return (text + rest).removesuffix(newline)
 
 
-def _union(old: Any, new: list[str]) -> list[Any]:
-    """Return tags that were there, as they were, and after them those of the new ones that were not."""
-    kept = old if isinstance(old, list) else [] if old is None else [old]
-    return [*kept, *(tag for tag in new if tag not in kept)]
+def _with_theirs(key: str, ours: Any, old: Any, written: Any) -> list[Any]:
+    """Return a list in which hubkit's entries are the new ones, and people's stay where they were."""
+    new, before = ({_text(entry) for entry in _entries(key, value)} for value in (ours, written))
+    there = [(_text(entry), entry) for entry in _entries(key, old)]
+    kept = {text for text, _ in there}
+    entries = [entry for text, entry in there if text in new or text not in before]
+    entries += [entry for entry in _entries(key, ours) if _text(entry) not in kept]
+    return _joined(entries) if key == _INDEX else entries
+
+
+def _entries(key: str, value: Any) -> list[Any]:
+    """Return the entries of a list, or the only one; those of a model-index are cut to one result each."""
+    entries = value if isinstance(value, list) else [] if value is None else [value]
+    if key != _INDEX:
+        return entries
+    found = []
+    for entry in entries:
+        if _is_evaluation(entry) and entry["results"]:
+            found += [{**entry, "results": [result]} for result in entry["results"]]
+        else:
+            found.append(entry)
+    return found
+
+
+def _joined(index: list[Any]) -> list[Any]:
+    """Join entries of a model-index that follow each other and differ in nothing but their result."""
+    joined: list[Any] = []
+    for entry in index:
+        last = joined[-1] if joined else None
+        if _is_evaluation(entry) and _is_evaluation(last) and {**entry, "results": 0} == {**last, "results": 0}:
+            joined[-1] = {**last, "results": [*last["results"], *entry["results"]]}
+        else:
+            joined.append(entry)
+    return joined
+
+
+def _is_evaluation(entry: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(entry, dict) and isinstance(entry.get("results"), list)
+
+
+def _beside_ours(ours: Any, old: Any) -> Any:
+    """Return descriptions of configurations, a list or the only one, with those that people added to the old ones."""
+    new = [{"config_name": _NAMELESS, **item} for item in (ours if isinstance(ours, list) else [ours])]
+    names = {item["config_name"] for item in new}
+    there = [item for item in (old if isinstance(old, list) else [old]) if isinstance(item, Mapping)]
+    others = [item for item in there if item.get("config_name", _NAMELESS) not in names]
+    return [*new, *others] if others else ours
+
+
+def _field(key: str, value: Any, newline: str) -> str:
+    return "" if value is _GONE else dump({key: value}).replace("\n", newline)
+
+
+def _differ(old: Any, new: Any) -> bool:
+    return new is _GONE or _text(old) != _text(new)
 
 
 def _text(value: Any) -> str:

@@ -1,18 +1,22 @@
 """One repository as its Hub shows it: what a plan is made from and what an upload is verified against."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hubkit.errors import UserError
-from hubkit.publishing.sources import Content, RepoType
+from hubkit.publishing.sources import Content, RepoType, need
 from hubkit.publishing.versions import Version
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetInfo, HfApi, ModelInfo, SpaceInfo
 
 REPO_TYPES: tuple[RepoType, ...] = ("model", "dataset", "space")
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,9 @@ class Repository:
         info = self._info(self.repo_type)
         if info is None:
             return None
+        if info.id != self.name:
+            # huggingface.co answers for other spellings and for former names too; cards would go on naming those.
+            raise UserError(f"{self.name} is called {info.id} on this Hub: publish to that name")
         refs = self.api.list_repo_refs(self.name, repo_type=self.repo_type)
         versions = {Version.of_tag(ref.name): ref.target_commit for ref in refs.tags}
         releases = {version: commit for version, commit in versions.items() if version is not None}
@@ -138,3 +145,28 @@ def check_name(repo: str) -> None:
         raise UserError(f"{' '.join(str(error).split())} Write OWNER/NAME, such as lab/lorenz-tiny") from None
     if "/" not in repo:
         raise UserError(f"the repository {repo!r} has no owner: write OWNER/NAME, such as lab/{repo}")
+
+
+def need_pins(entries: Any, file: Path, field: str) -> None:
+    """Check a list of repositories at commits.
+
+    Raises:
+        UserError: It is no list, or one of them has another form.
+    """
+    if not isinstance(entries, list):
+        raise UserError(f"{file}: the field {field} is not a list")
+    for entry in entries:
+        need_pin(entry, file, field)
+
+
+def need_pin(entry: Any, file: Path, field: str) -> None:
+    """Check one repository at a commit; anything else would be printed in cards as if it were one.
+
+    Raises:
+        UserError: A part is missing, or the revision is a branch or tag, which move.
+    """
+    need(entry, file, "repo", "revision")
+    repo, revision = entry["repo"], entry["revision"]
+    check_name(str(repo))
+    if not isinstance(revision, str) or not _COMMIT.fullmatch(revision):
+        raise UserError(f"{file}: {field}: the revision {revision!r} of {repo} is not a full commit id")

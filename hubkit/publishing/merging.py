@@ -5,7 +5,9 @@ the front matter's fields that it sets. A section that hubkit no longer writes i
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hubkit.errors import UserError
 from hubkit.publishing import frontmatter
@@ -22,23 +24,24 @@ class Piece:
     text: str
 
 
-def merge_card(existing: bytes | None, facts: CardFacts) -> bytes:
+def merge_card(existing: bytes | None, facts: CardFacts, written: Mapping[str, Any] | None = None) -> bytes:
     """Return the README to publish.
 
     Args:
         existing: The README that is there, if any.
         facts: What hubkit has to say.
+        written: What hubkit set the last time: see :func:`.frontmatter.merged`.
 
     Raises:
         UserError: The README that is there can't be read; it is never overwritten then.
     """
     text = _decoded(existing)
     if not text.strip():
-        yaml_text = frontmatter.merged("", facts.metadata, facts.defaults, "\n")
+        yaml_text = frontmatter.merged("", facts.metadata, facts.defaults, "\n", {})
         return f"---\n{yaml_text}\n---\n\n{facts.body.strip()}\n".encode()
     newline = "\r\n" if "\r\n" in text else "\n"
     opening, yaml_text, closing, body = frontmatter.split(text)
-    yaml_text = frontmatter.merged(yaml_text, facts.metadata, facts.defaults, newline)
+    yaml_text = frontmatter.merged(yaml_text, facts.metadata, facts.defaults, newline, written or {})
     body = merge_body(body, facts.body, newline)
     if not opening:
         opening, closing = f"---{newline}", f"{newline}---{newline}"

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.errors import UserError
-from hubkit.publishing.sources import OURS, CardFacts, Content, RepoFiles, Source, content_of_file, need, read_json
+from hubkit.publishing.hub import need_pin, need_pins
+from hubkit.publishing.sources import OURS, CardFacts, Content, RepoFiles, Source, need, read_json
 from hubkit.publishing.versions import Change, Version, model_change
 
 CONFIG = "config.json"
@@ -34,20 +35,23 @@ class ModelSource(Source):
         run = read_json(self.root / RUN, "a model is published from the folder that `hubkit train` writes")
         fields = ("name", "architecture", "recipe", "datasets", "tokenizer.name", "tokenizer.sha256", "code.hubkit")
         need(run, self.root / RUN, *fields)
-        for entry in run["datasets"]:
-            need(entry, self.root / RUN, "repo", "revision")
+        need_pins(run["datasets"], self.root / RUN, "datasets")
+        if run.get("init_from"):
+            need_pin(run["init_from"], self.root / RUN, "init_from")
+        for field in ("training", "environment"):
+            if not isinstance(run.get(field) or {}, Mapping):
+                raise UserError(f"{self.root / RUN}: the field {field} is not an object")
         return run
 
     def files(self) -> list[Content]:
         """Return weights, config, tokenizer, lineage, measurements and training logs; pickles are refused."""
         found = []
-        for path in sorted(self.root.rglob("*")):
-            name = path.relative_to(self.root).as_posix()
-            if not path.is_file() or name in OURS:
+        for name, path in self.walk():
+            if name in OURS:
                 continue
             reason = _not_published(name)
             if reason is None:
-                found.append(content_of_file(name, path))
+                found.append(self.content(name, path))
             elif reason:
                 self.left_out.append(f"{name} ({reason})")
         if not any(is_weights(content.path) for content in found):

@@ -7,6 +7,7 @@ from typing import Any
 
 from hubkit.errors import UserError
 from hubkit.publishing.cards import citation, code_of, number, public, render_body, title_of
+from hubkit.publishing.hub import need_pin
 from hubkit.publishing.model import CONFIG, EVALUATION
 from hubkit.publishing.sources import CardFacts, need, read_json
 from hubkit.publishing.versions import Version
@@ -127,7 +128,8 @@ def _results(folder: Path) -> list[dict[str, Any]]:
     if not isinstance(results, list):
         raise UserError(f"{file}: the field results is missing: run `hubkit evaluate` again")
     for result in results:
-        need(result, file, "task.type", "dataset.repo", "dataset.revision", "metrics")
+        need(result, file, "task.type", "dataset", "metrics")
+        need_pin(result["dataset"], file, "dataset")
         for metric in result["metrics"]:
             need(metric, file, "type", "value")
     return [result for result in results if result["metrics"]]
@@ -135,11 +137,13 @@ def _results(folder: Path) -> list[dict[str, Any]]:
 
 def _example(run: Mapping[str, Any]) -> dict[str, str] | None:
     """Return where the snippet takes its input from: a split that the model wasn't trained on, if there is one."""
+    recipe = run["recipe"].get("dataset") if isinstance(run["recipe"], Mapping) else None
+    column = recipe.get("column") if isinstance(recipe, Mapping) else None
     for entry in run["datasets"]:
         splits = list(entry["splits"] or ())
         if splits:
             split = next((name for name in ("test", "validation") if name in splits), splits[-1])
-            return {"repo": entry["repo"], "revision": entry["revision"], "split": split}
+            return {"repo": entry["repo"], "revision": entry["revision"], "split": split, "column": column or "text"}
     return None
 
 
@@ -177,7 +181,7 @@ def _curve(file: Path) -> list[list[str]]:
     """Return the header and some evenly spaced rows of the training curve, the last one among them."""
     if not file.is_file():
         return []
-    with file.open(newline="", encoding="utf-8") as stream:
+    with file.open(newline="", encoding="utf-8", errors="replace") as stream:
         header, *rows = [row for row in csv.reader(stream) if row] or [[]]
     if not rows:
         return []

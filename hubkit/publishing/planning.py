@@ -3,25 +3,29 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
-from hubkit.publishing import changelog
 from hubkit.hub_errors import explained
+from hubkit.publishing import changelog
 from hubkit.publishing.folders import open_folder
+from hubkit.publishing.frontmatter import on_record
 from hubkit.publishing.hub import RemoteFile, Repository, State, check_name
 from hubkit.publishing.merging import merge_card
 from hubkit.publishing.plans import Action, KeptFile, Plan, PlannedFile
-from hubkit.publishing.releases import PastRelease, files_brought_by, past_release, release_list
+from hubkit.publishing.releases import PastRelease, fields_written, files_brought_by, past_release, release_list
 from hubkit.publishing.sources import (
     CARD,
     CHANGELOG,
     OURS,
     RELEASE,
+    CardFacts,
     Content,
     RepoType,
     Source,
+    check_inside,
     contains_token,
     content_of_bytes,
 )
@@ -77,8 +81,9 @@ def plan(folder: Path, repo: str, *, private: bool = False, api: "HfApi | None" 
         _check_target(repository, source, state, private)
         last = past_release(repository, source, state)
         situation = _Situation(source, contents, repository, state, last, _change(source, contents, last))
-        before, after = _card(situation)
-        new = [*contents, *_lists(situation), content_of_bytes(CARD, after)]
+        facts = source.card(repo, situation.version, partial(_pinned_files, repository.api))
+        before, after = _card(situation, facts)
+        new = [*contents, *_lists(situation, facts), content_of_bytes(CARD, after)]
         planned = _planned(new, state.files if state else {}, _owned(situation))
     return _assembled(situation, private, planned, _diff(before, after))
 
@@ -122,30 +127,29 @@ def _change(source: Source, contents: list[Content], last: PastRelease | None) -
     return source.change(last.manifest, changed)
 
 
-def _lists(situation: _Situation) -> list[Content]:
+def _lists(situation: _Situation, facts: CardFacts) -> list[Content]:
     """Return the list of the release's files and the changelog."""
     version, last = situation.version, situation.last
-    found = [content_of_bytes(RELEASE, release_list(situation.source.kind, version, situation.contents))]
+    card = on_record(facts.metadata)
+    found = [content_of_bytes(RELEASE, release_list(situation.source.kind, version, situation.contents, card))]
     before = situation.read(CHANGELOG)
     text = before.decode("utf-8", "replace") if before is not None else None
     text = changelog.updated(text, version, situation.change, last.version if last else None)
     return found if text is None else [*found, content_of_bytes(CHANGELOG, text.encode())]
 
 
-def _card(situation: _Situation) -> tuple[bytes, bytes]:
+def _card(situation: _Situation, facts: CardFacts) -> tuple[bytes, bytes]:
     """Return README.md as it is on the Hub (or empty) and as it will be."""
-    source, repository = situation.source, situation.repository
-
-    def files_of(repo: str, repo_type: RepoType, revision: str) -> Mapping[str, RemoteFile]:
-        return _pinned_files(repository.api, repo, repo_type, revision)
-
+    source, repository, state = situation.source, situation.repository, situation.state
     before = situation.read(CARD)
     local = source.root / CARD
+    if local.is_file():
+        check_inside(source.root, local)
     written = local.read_bytes() if local.is_file() else None
     if before is not None and written is not None and written != before:
         source.left_out.append(f"{CARD} (the repository has one, which is kept and brought up to date)")
-    facts = source.card(repository.name, situation.version, files_of)
-    after = merge_card(before if before is not None else written, facts)
+    ours = fields_written(repository, source, state.head, state.files) if state else {}
+    after = merge_card(before if before is not None else written, facts, ours)
     if contains_token(after):
         raise UserError(f"{CARD} holds what looks like an access token: take it out, and revoke that token")
     return before or b"", after

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from hubkit.publishing.sources import CARD, RepoType
+from hubkit.publishing.sources import CARD, RELEASE, RepoType
 
 
 class Action(StrEnum):
@@ -87,7 +87,7 @@ class Plan:
         """First line of the commit."""
         if self.tag:
             return f"Release {self.tag}"
-        if [file.path for file in self.changes] == [CARD]:
+        if {file.path for file in self.changes} <= {CARD, RELEASE}:
             return "Update the card"
         return f"Bring the files back to v{self.version}"
 

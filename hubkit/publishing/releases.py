@@ -13,6 +13,8 @@ from hubkit.publishing.hub import RemoteFile, Repository, State
 from hubkit.publishing.sources import RELEASE, Content, Source
 from hubkit.publishing.versions import Version
 
+FORMAT = 1
+
 
 @dataclass(frozen=True)
 class PastRelease:
@@ -41,17 +43,38 @@ def past_release(repository: Repository, source: Source, state: State | None) ->
 def files_brought_by(repository: Repository, source: Source, commit: str, files: Mapping[str, RemoteFile]) -> set[str]:
     """Return the files of a commit that hubkit brought there."""
     release = _read_object(repository, RELEASE, commit, files)
-    if release is not None:
+    # A person's own file of that name says nothing about what is ours to delete.
+    if release is not None and _is_ours(release, source):
         return {str(entry.get("path")) for entry in release.get("files") or () if isinstance(entry, dict)}
     manifest = _read_object(repository, source.manifest_name, commit, files)
     return source.owned(manifest) if manifest is not None else set()
 
 
-def release_list(kind: str, version: Version, contents: Iterable[Content]) -> bytes:
-    """Return `release.json` for a release of these files."""
+def fields_written(
+    repository: Repository, source: Source, commit: str, files: Mapping[str, RemoteFile]
+) -> dict[str, Any]:
+    """Return the fields that hubkit set in the card of a commit."""
+    release = _read_object(repository, RELEASE, commit, files)
+    card = release.get("card") if release is not None and _is_ours(release, source) else None
+    return card if isinstance(card, dict) else {}
+
+
+def _is_ours(release: Mapping[str, Any], source: Source) -> bool:
+    return release.get("format") == FORMAT and release.get("kind") == source.kind
+
+
+def release_list(kind: str, version: Version, contents: Iterable[Content], card: Mapping[str, Any]) -> bytes:
+    """Return `release.json` for a release of these files.
+
+    Args:
+        kind: What is released.
+        version: Its version.
+        contents: Its files.
+        card: The fields that hubkit sets in its card.
+    """
     ordered = sorted(contents, key=lambda content: content.path)
     files = [{"path": content.path, "size": content.size, "sha256": content.sha256} for content in ordered]
-    release = {"format": 1, "kind": kind, "version": str(version), "files": files}
+    release = {"format": FORMAT, "kind": kind, "version": str(version), "files": files, "card": card}
     return (json.dumps(release, indent=1, ensure_ascii=False) + "\n").encode()
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -28,8 +28,12 @@ GIT_BLOB_LIMIT = 64 << 20
 """Above this no Hub keeps a file as a plain git blob (huggingface.co: 10 MB), so its git hash isn't needed."""
 
 _CHUNK = 1 << 20
-_TEXT_SUFFIXES = {".json", ".jsonl", ".txt", ".md", ".py", ".yaml", ".yml", ".csv", ".toml", ".jinja"}
-_TOKEN = re.compile(rb"\b(?:hf|hubkit)_[A-Za-z0-9_-]{30,}")
+# Looked for in every file but these, which are large and hold numbers or rows: a token lies in `token`, `run.sh` or
+# `.ini` as easily as in a script.
+_BULK_SUFFIXES = {".parquet", ".safetensors"}
+_TOKEN = re.compile(rb"\b(?:hf_(?:oauth_)?|api_org_|hubkit_)[A-Za-z0-9]{30}")
+_TOKEN_BYTES = 64
+"""Longer than what `_TOKEN` matches: so much of one chunk is looked at again with the next."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,36 @@ class Source(ABC):
     def read_manifest(self) -> dict[str, Any]:
         """Return the folder's manifest, checked."""
 
+    def walk(self) -> Iterator[tuple[str, Path]]:
+        """Return the folder's files, sorted, with their paths in the repository; hidden folders are not read."""
+        yield from self._walk(self.root)
+
+    def _walk(self, folder: Path) -> Iterator[tuple[str, Path]]:
+        for path in sorted(folder.iterdir(), key=lambda path: path.name):
+            name = path.relative_to(self.root).as_posix()
+            if path.is_dir():
+                if path.is_symlink():
+                    self.left_out.append(f"{name} (a link to a folder)")
+                elif path.name.startswith("."):
+                    self.left_out += self.hidden(f"{name}/")
+                else:
+                    yield from self._walk(path)
+            elif path.is_file():
+                yield name, path
+
+    def hidden(self, name: str) -> list[str]:
+        """Return what to say of a hidden file or folder: nothing, where nobody expects it to be published."""
+        return []
+
+    def content(self, name: str, path: Path) -> Content:
+        """Describe a file of the folder that is to be published.
+
+        Raises:
+            UserError: It can't be read, holds a token, or is a link out of the folder.
+        """
+        check_inside(self.root, path)
+        return content_of_file(name, path)
+
     @abstractmethod
     def files(self) -> list[Content]:
         """Return the files to publish (without card and changelog), checked and hashed; fills `left_out`."""
@@ -108,15 +142,17 @@ def content_of_file(path: str, file: Path) -> Content:
     """Read a file once and describe it.
 
     Raises:
-        UserError: It can't be read, or it is text that holds what looks like an access token.
+        UserError: It can't be read, or it holds what looks like an access token.
     """
+    searched, tail = file.suffix not in _BULK_SUFFIXES, b""
     try:
         size = file.stat().st_size
         sha256, blob = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
         with file.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
-                if file.suffix in _TEXT_SUFFIXES and contains_token(chunk):
+                if searched and contains_token(tail + chunk):
                     raise UserError(f"{path} holds what looks like an access token: take it out, and revoke that token")
+                tail = chunk[-_TOKEN_BYTES:]
                 sha256.update(chunk)
                 if size <= GIT_BLOB_LIMIT:
                     blob.update(chunk)
@@ -145,6 +181,16 @@ def read_json(file: Path, mend: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{file} holds no JSON object: {mend}")
     return value
+
+
+def check_inside(root: Path, file: Path) -> None:
+    """Refuse a file that is a link out of the folder: what lies there was not put here to be published.
+
+    Raises:
+        UserError: It is.
+    """
+    if file.is_symlink() and not file.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{file} is a link to {file.resolve()}, outside the folder: put the file itself there")
 
 
 def contains_token(data: bytes) -> bool:

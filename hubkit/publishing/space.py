@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.errors import UserError
-from hubkit.publishing.sources import OURS, CardFacts, Content, RepoFiles, Source, content_of_file, need, read_json
+from hubkit.publishing.hub import need_pins
+from hubkit.publishing.sources import OURS, CardFacts, Content, RepoFiles, Source, need, read_json
 from hubkit.publishing.versions import Change, Level, Version
 
 MANIFEST = "space.json"
@@ -27,23 +28,27 @@ class SpaceSource(Source):
                 raise UserError(f"{self.root / name} is missing: a Space needs {APP}, {REQUIREMENTS} and {MANIFEST}")
         space = read_json(self.root / MANIFEST, "it names the Space's title, models and datasets")
         need(space, self.root / MANIFEST, "title")
-        for entry in (*space.get("models", ()), *space.get("datasets", ())):
-            need(entry, self.root / MANIFEST, "repo", "revision")
+        for field in ("models", "datasets"):
+            need_pins(space.get(field) or [], self.root / MANIFEST, field)
+        if not isinstance(space["title"], str) or not space["title"].strip():
+            raise UserError(f"{self.root / MANIFEST}: the field title is not a text")
         return space
 
     def files(self) -> list[Content]:
         """Return every file but hidden ones, byte code and what hubkit writes itself."""
         found = []
-        for path in sorted(self.root.rglob("*")):
-            parts = path.relative_to(self.root).parts
-            name = "/".join(parts)
-            if not path.is_file() or name in OURS or path.suffix == ".pyc" or "__pycache__" in parts:
+        for name, path in self.walk():
+            if name in OURS or path.suffix == ".pyc" or path.parent.name == "__pycache__":
                 continue
-            if any(part.startswith(".") for part in parts):
-                self.left_out.append(f"{name} (hidden)")
+            if path.name.startswith("."):
+                self.left_out += self.hidden(name)
             else:
-                found.append(content_of_file(name, path))
+                found.append(self.content(name, path))
         return found
+
+    def hidden(self, name: str) -> list[str]:
+        """Say what is hidden: a Space can need such a file."""
+        return [f"{name} (hidden)"]
 
     def change(self, old: Mapping[str, Any], changed: Sequence[str]) -> Change:
         """Any change of the files is a MINOR one: nobody's code depends on a demo."""

@@ -70,6 +70,7 @@ def _short_description(space: Mapping[str, Any], models: Sequence[Mapping[str, A
     if given is None:
         text = f"Try {models[0]['repo']} in the browser" if models else str(space["title"])
         return text if len(text) <= _SHORT else text[: _SHORT - 1].rstrip() + "…"
+    given = str(given)
     if len(given) > _SHORT:
         raise UserError(f"space.json: short_description has {len(given)} characters, and the Hub allows {_SHORT}")
     return given

@@ -23,7 +23,7 @@ _TYPES = {"model": "models", "dataset": "datasets", "space": "spaces"}
 
 def _type(body: dict[str, Any]) -> str:
     type_ = body.get("type") or "model"
-    if type_ not in _TYPES:
+    if not isinstance(type_, str) or type_ not in _TYPES:
         raise bad_request(f"Unknown repository type {type_!r}: this hub has model, dataset and space")
     return _TYPES[type_]
 
@@ -188,7 +188,7 @@ def _read_cursor(text: str) -> tuple[str, str]:
     try:
         sort_key, id_ = json.loads(base64.urlsafe_b64decode(text))
         return str(sort_key), str(id_)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise bad_request("The cursor is not one that this hub handed out") from None
 
 

@@ -21,6 +21,7 @@ TREE_PAGE = 1000
 EXPANDED_TREE_PAGE = 50
 COMMITS_PAGE = 50
 MAX_PATHS = 1000
+_MAX_SKIP = 1 << 40
 
 
 def tree(context: Context) -> Response:
@@ -53,8 +54,8 @@ def _tree_start(context: Context) -> tuple[pygit2.Commit, int]:
         return refs.resolve(context.repo.git, context.params["rev"]), 0
     try:
         commit, skip = json.loads(base64.urlsafe_b64decode(cursor))
-        return refs.resolve(context.repo.git, str(commit)), max(0, int(skip))
-    except (ValueError, TypeError):
+        return refs.resolve(context.repo.git, str(commit)), min(max(0, int(skip)), _MAX_SKIP)
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise bad_request("The cursor is not one that this hub handed out") from None
 
 
@@ -74,7 +75,7 @@ def paths_info(context: Context) -> Response:
     wanted = [path.strip("/") for path in paths]
     entries = [trees.find(commit.tree, path) for path in wanted if not path_problem(path)]
     page = [trees.describe(git, entry) for entry in entries if entry is not None]
-    if context.body.get("expand", ["false"])[-1].lower() in ("1", "true"):
+    if (context.body.get("expand") or ["false"])[-1].lower() in ("1", "true"):
         _add_last_commits(git, commit, page)
     return json_response(page)
 

@@ -145,10 +145,11 @@ class Store:
             return Repo(key, self.path(key))
 
     def _refuse_existing(self, key: RepoKey) -> None:
-        folder = self.path(key).parent
-        wanted = f"{key.name}.git".lower()
-        if folder.is_dir() and any(name.lower() == wanted for name in os.listdir(folder)):
-            raise ApiError(409, f"You already created this {key.type.removesuffix('s')} repo")
+        for namespace in _folders(self._repos / key.type):
+            if namespace.name.lower() == key.namespace.lower():
+                names = [folder.name.lower() for folder in _folders(Path(namespace.path))]
+                if f"{key.name}.git".lower() in names:
+                    raise ApiError(409, f"You already created this {key.type.removesuffix('s')} repo")
 
     def _place(self, source: Path, key: RepoKey) -> None:
         target = self.path(key)

@@ -5,6 +5,7 @@ space carries nothing. There is no unknown token: text that the 142 ids can't sp
 instead of being dropped.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
@@ -34,9 +35,10 @@ VOCABULARY: tuple[str, ...] = (
 
 # The first alternative that fits wins, so longer tokens come first. What none of them takes becomes a piece of its own
 # that is not in the vocabulary.
-PATTERN = "|".join(
-    [*_KEYS, r"\[END\]", r"\[PAD\]", r"e-0[5-8]", "0000", "000", "[0-9][0-9]", "[0-9]", r"[{}\[\],.?-]"]
-)
+PATTERN = "|".join([*_KEYS, r"\[END\]", r"\[PAD\]", r"e-0[5-8]", "0000", "000", "[0-9][0-9]", "[0-9]", r"[{}\[\],.?-]"])
+
+# To the tokenizer the control characters 28 to 31 are no white space; to Python's \s they are.
+_WHITE_SPACE = r"[^\S\x1c-\x1f]"
 
 
 def lorenz_tokenizer(model_max_length: int = 3000) -> "PreTrainedTokenizerFast":
@@ -70,10 +72,8 @@ def check_text(text: str) -> None:
     Raises:
         UserError: Names the first such character and where it stands.
     """
-    import regex
-
     position = 0
-    for piece in regex.finditer(rf"\s+|{PATTERN}", text):
+    for piece in re.finditer(rf"{_WHITE_SPACE}+|{PATTERN}", text):
         if piece.start() != position:
             break
         position = piece.end()

@@ -1,0 +1,1 @@
+"""Training: a recipe, batches that are a function of the step, a loop on accelerate, and exact checkpoints."""

@@ -1,4 +1,4 @@
-"""Checkpoints that are complete or absent: written under another name, then renamed; the newest complete one is used."""
+"""Checkpoints that are complete or absent: written under another name, then renamed; the newest one is used."""
 
 import json
 import re
@@ -12,7 +12,8 @@ from hubkit.files import write_atomic
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-_NAME = re.compile(r"step-(\d{8})")
+STATE = "state.json"
+_NAME = re.compile(r"step-(\d{8,})")
 
 
 def save_checkpoint(accelerator: "Accelerator", folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
@@ -20,26 +21,32 @@ def save_checkpoint(accelerator: "Accelerator", folder: Path, step: int, state: 
 
     Args:
         accelerator: Holds model, optimizer, schedule and random number generators.
-        folder: The run's folder of checkpoints.
+        folder: The run's folder of checkpoints; where processes run on several machines, they share it.
         step: Optimizer steps done.
-        state: What the loop wants back: identity of the recipe, history.
+        state: What the loop wants back: plain data, with the recipe's identity as `recipe_sha256`.
         keep: How many to keep.
+
+    Raises:
+        UserError: The disk is full, or can't be written to; earlier checkpoints are left as they were.
     """
     final = folder / f"step-{step:08d}"
     unfinished = folder / f".step-{step:08d}.tmp"
     accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-    accelerator.wait_for_everyone()
-    accelerator.save_state(str(unfinished))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        write_atomic(unfinished / "state.json", json.dumps({"step": step} | state))
-        shutil.rmtree(final, ignore_errors=True)
-        unfinished.rename(final)
-        for old in checkpoints(folder)[:-keep]:
-            shutil.rmtree(old)
+    try:
+        if accelerator.is_main_process:
+            _sweep(folder)
+            unfinished.mkdir(parents=True)
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(unfinished))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            members = {"step": step, "processes": accelerator.num_processes} | state
+            write_atomic(unfinished / STATE, json.dumps(members))
+            unfinished.rename(final)
+            for old in checkpoints(folder)[:-keep]:
+                shutil.rmtree(old)
+    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
+        raise UserError(f"can't write the checkpoint {final}: {error}; the ones before it are as they were") from error
     accelerator.wait_for_everyone()
 
 
@@ -47,7 +54,8 @@ def checkpoints(folder: Path) -> list[Path]:
     """Return the complete checkpoints, oldest first."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / "state.json").is_file())
+    found = ((match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
+    return [path for _, path in sorted((int(match[1]), path) for match, path in found)]
 
 
 def load_checkpoint(accelerator: "Accelerator", folder: Path, recipe_sha256: str) -> dict[str, Any] | None:
@@ -63,14 +71,34 @@ def load_checkpoint(accelerator: "Accelerator", folder: Path, recipe_sha256: str
     if not found:
         return None
     newest = found[-1]
-    state = json.loads((newest / "state.json").read_text())
-    if state["recipe_sha256"] != recipe_sha256:
-        raise UserError(
-            f"{newest} belongs to another recipe; give the same recipe and overrides, another output=FOLDER, "
-            "or resume=false to start over"
-        )
     try:
-        accelerator.load_state(str(newest))
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"can't read the checkpoint {newest}: {error}; delete it to go on from the one before") from error
+        state = json.loads((newest / STATE).read_bytes())
+        theirs = state["recipe_sha256"]
+        if theirs == recipe_sha256:
+            _load(accelerator, newest, state["processes"])
+    # json, safetensors, torch and pickle each have errors of their own for a damaged file.
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        mend = "delete it to go on from the one before" if len(found) > 1 else "delete it to start over"
+        raise UserError(f"can't read the checkpoint {newest} ({said}); {mend}") from error
+    if theirs != recipe_sha256:
+        raise UserError(
+            f"{newest} belongs to another recipe or another revision of the dataset; give the same ones, another "
+            "output=FOLDER, or resume=false to start over"
+        )
     return state
+
+
+def _load(accelerator: "Accelerator", checkpoint: Path, processes: int) -> None:
+    """Restore everything; accelerate would pass over random states that it can't read."""
+    from accelerate.utils import load
+
+    if processes == accelerator.num_processes:
+        load(checkpoint / f"random_states_{accelerator.process_index}.pkl")
+    accelerator.load_state(str(checkpoint))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written."""
+    for path in folder.glob(".step-*.tmp"):
+        shutil.rmtree(path)

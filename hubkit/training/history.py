@@ -31,7 +31,7 @@ class History:
     def write(self, folder: Path, title: str) -> None:
         """Write `curve.csv` and `curve.png`."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        writer: csv.DictWriter[Any] = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.records)
         write_atomic(folder / "curve.csv", text.getvalue())

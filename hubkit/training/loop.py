@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, get_scheduler
 
 from hubkit.errors import UserError
 from hubkit.training.checkpoints import load_checkpoint, save_checkpoint
-from hubkit.training.data import Batches
+from hubkit.training.data import Batches, HeldOut
 from hubkit.training.history import History
 from hubkit.training.objectives import IGNORED
 from hubkit.training.recipe import TrainingSpec
@@ -29,7 +29,7 @@ class Outcome:
     history: History
     steps: int
     tokens: int
-    """Tokens read by this process group since the first step, padding left out."""
+    """Tokens read by all processes since the first step, padding left out."""
     seconds: float
     """Wall-clock time of training since the first step, without what lies between a kill and its resume."""
     final_train_loss: float
@@ -39,12 +39,12 @@ class Outcome:
 class Loop:
     """One run of one model; make it, then call :meth:`run`."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         spec: TrainingSpec,
         model: PreTrainedModel,
         training: Batches,
-        validation: Batches,
+        validation: HeldOut,
         accelerator: Accelerator,
         folder: Path,
         identity: str,
@@ -55,14 +55,14 @@ class Loop:
         Args:
             spec: How long and how fast.
             model: With fresh or loaded weights.
-            training: Batches by step.
-            validation: Batches in order, the same rows at each evaluation.
+            training: This process's batches by step.
+            validation: Batches in order, the same at each evaluation.
             accelerator: Device, precision, processes and trackers.
             folder: The run's folder; checkpoints go below it.
             identity: The recipe's sha256; a checkpoint of another one is refused.
             progress: Hears (what, step, steps).
         """
-        self.spec, self.folder, self.identity, self.progress = spec, folder, identity, progress
+        self.spec, self.checkpoints, self.identity, self.progress = spec, folder / "checkpoints", identity, progress
         self.accelerator, self.training, self.validation = accelerator, training, validation
         groups = _groups(model, spec.weight_decay)
         optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, betas=spec.adam_betas)
@@ -73,69 +73,101 @@ class Loop:
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         accelerator.register_for_checkpointing(self.schedule)
         self.history, self.step, self.tokens, self.seconds = History(), 0, 0, 0.0
+        self._unlogged: list[float] = []
+        """Losses of the steps since the last log, as far as they have been fetched from the device."""
+        self._waiting: list[torch.Tensor] = []
+        """Of the steps after those: loss and norm of the gradient, float32 of shape (2,), on the device."""
 
     def run(self, resume: bool = True) -> Outcome:
         """Train to the last step, from the newest checkpoint if there is one.
 
         Raises:
-            UserError: The loss is not finite, or a checkpoint can't be used.
+            UserError: The loss or the gradient is not finite, or a checkpoint can't be used.
         """
         if resume:
             self._restore()
-        steps = range(self.step, self.spec.steps)
-        loader = DataLoader(self.training, batch_size=None, sampler=steps, num_workers=self.spec.loader_workers)
+        self.model.train()
         began = time.perf_counter() - self.seconds
-        waiting: list[torch.Tensor] = []
-        for batch in loader:
-            waiting.append(self._train(batch))
-            self.step += 1
+        for batch in self._loader():
+            self._train(batch)
             self.seconds = time.perf_counter() - began
             last = self.step == self.spec.steps
             if last or self.step % self.spec.log_every == 0:
-                self._log(waiting)
-                waiting = []
+                self._log()
             if last or self.step % self.spec.evaluate_every == 0:
                 self._evaluate()
             if last or self.step % self.spec.checkpoint_every == 0:
                 self._save()
             self.progress("training", self.step, self.spec.steps)
-        return Outcome(
-            self.history,
-            self.step,
-            self.tokens,
-            self.seconds,
-            self.history.series("train_loss")[1][-1],
-            self.history.series("validation_loss")[1][-1],
+        train_losses, validation_losses = (self.history.series(f"{name}_loss")[1] for name in ("train", "validation"))
+        return Outcome(self.history, self.step, self.tokens, self.seconds, train_losses[-1], validation_losses[-1])
+
+    def _loader(self) -> DataLoader:
+        """Return the batches from the next step on."""
+        return DataLoader(
+            self.training,
+            batch_size=None,
+            sampler=range(self.step, self.spec.steps),
+            num_workers=self.spec.loader_workers,
+            pin_memory=self.accelerator.device.type == "cuda",
+            # Else it draws a seed from the generator that dropout draws from, once more for each resume.
+            generator=torch.Generator(),
         )
 
-    def _train(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Make one optimizer step; return the loss, on the device."""
-        batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
-        self.tokens += int(batch["attention_mask"].sum()) * self.accelerator.num_processes
-        self.model.train()
-        loss = self.model(**batch).loss
+    def _train(self, batch: dict[str, torch.Tensor]) -> None:
+        """Make one optimizer step."""
+        batch = {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
+        # The model's loss is the mean over the tokens that are asked of this process, and the processes' gradients are
+        # averaged; weighted by its share of all asked tokens, the average is what one process would have.
+        asked = (batch["labels"] != IGNORED).sum().float()
+        share = asked * self.accelerator.num_processes / self._reduced(asked, "sum")
+        loss = self.model(**batch).loss * share
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.spec.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.spec.max_grad_norm)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
-        return loss.detach()
+        self.tokens += self.training.tokens(self.step)
+        self.step += 1
+        self._waiting.append(torch.stack([loss.detach().float(), torch.as_tensor(norm).to(loss.device).float()]))
 
-    def _log(self, losses: list[torch.Tensor]) -> None:
+    def _fetch(self) -> None:
+        """Take losses from the device, as means over the processes; seldom, because the device must finish first.
+
+        Raises:
+            UserError: One is not finite. So it is found before the next checkpoint, and the last one is good.
+        """
+        if not self._waiting:
+            return
+        rows = self._reduced(torch.stack(self._waiting), "mean").tolist()
+        first = self.step - len(rows) + 1
+        for step, (loss, norm) in enumerate(rows, start=first):
+            if not math.isfinite(loss):
+                raise self._diverged("loss", loss, step)
+            # In fp16 a gradient overflows now and then: accelerate leaves that step out and lowers its scale.
+            if not math.isfinite(norm) and self.spec.precision != "fp16":
+                raise self._diverged("norm of the gradient", norm, step)
+            self._unlogged.append(loss)
+        self._waiting = []
+
+    def _diverged(self, what: str, value: float, step: int) -> UserError:
+        return UserError(
+            f"the {what} is {value} at step {step}; lower training.learning_rate, lengthen "
+            "training.schedule.warmup_steps or use training.precision=fp32; the last checkpoint is kept"
+        )
+
+    def _log(self) -> None:
         """Note the mean training loss of the steps since the last log."""
-        mean = self.accelerator.reduce(torch.stack(losses).mean(), reduction="mean").item()
-        if not math.isfinite(mean):
-            raise UserError(
-                f"the loss is {mean} at step {self.step}; lower training.learning_rate, lengthen "
-                "training.schedule.warmup_steps or use training.precision=fp32; the last checkpoint is kept"
-            )
-        rate = self.schedule.get_last_lr()[0]
+        self._fetch()
+        mean = math.fsum(self._unlogged) / len(self._unlogged)
+        self._unlogged = []
+        rate = float(self.schedule.get_last_lr()[0])
         self.history.add(self.step, train_loss=mean, learning_rate=rate)
-        self.accelerator.log({"loss/train": mean, "learning_rate": rate}, step=self.step)
-        self.accelerator.log({"tokens_per_second": self.tokens / self.seconds}, step=self.step)
+        measured = {"loss/train": mean, "learning_rate": rate, "tokens_per_second": self.tokens / self.seconds}
+        self.accelerator.log(measured, step=self.step)
 
     def _evaluate(self) -> None:
-        """Note the mean loss a masked token over the validation rows."""
+        """Note the mean loss an asked token over the validation rows."""
         loss = self.validation_loss()
         self.history.add(self.step, validation_loss=loss)
         self.accelerator.log({"loss/validation": loss}, step=self.step)
@@ -152,23 +184,32 @@ class Loop:
             batch = {name: tensor.to(device) for name, tensor in self.validation[index].items()}
             asked = (batch["labels"] != IGNORED).sum()
             total += torch.stack([model(**batch).loss.double() * asked, asked.double()])
-        summed, asked = self.accelerator.reduce(total, reduction="sum").tolist()
+        model.train()
+        summed, asked = self._reduced(total, "sum").tolist()
         return summed / asked
 
+    def _reduced(self, values: torch.Tensor, reduction: str) -> torch.Tensor:
+        """Return the sum or mean of tensors over the processes."""
+        reduced = self.accelerator.reduce(values, reduction=reduction)
+        assert isinstance(reduced, torch.Tensor)
+        return reduced
+
     def _save(self) -> None:
+        self._fetch()
         state = {
             "recipe_sha256": self.identity,
             "history": self.history.records,
+            "unlogged": self._unlogged,
             "tokens": self.tokens,
             "seconds": self.seconds,
         }
-        save_checkpoint(self.accelerator, self.folder / "checkpoints", self.step, state, self.spec.keep_checkpoints)
+        save_checkpoint(self.accelerator, self.checkpoints, self.step, state, self.spec.keep_checkpoints)
 
     def _restore(self) -> None:
-        state: dict[str, Any] | None = load_checkpoint(self.accelerator, self.folder / "checkpoints", self.identity)
+        state: dict[str, Any] | None = load_checkpoint(self.accelerator, self.checkpoints, self.identity)
         if state is not None:
             self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
-            self.history = History(state["history"])
+            self.history, self._unlogged = History(state["history"]), state["unlogged"]
 
 
 def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

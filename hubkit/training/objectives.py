@@ -1,6 +1,7 @@
 """What a model is asked to predict: turns rows of token ids into a batch with labels.
 
-Another objective adds its spec to :data:`ObjectiveSpec` (a union that `name` tells apart) and nothing else.
+Another objective adds its spec to :data:`ObjectiveSpec` (a union that `name` tells apart) and nothing else: the loop
+and the loader know only `make` and `batch`.
 """
 
 from collections.abc import Sequence
@@ -22,12 +23,14 @@ IGNORED = -100
 
 
 class FocusSpec(Spec):
-    """Tokens that are asked for more often than others: those that follow a key, such as the numbers of a list."""
+    """Tokens that are asked for more or less often than others: some that follow a key, such as a list's numbers."""
 
     after: str
     """The key: a token of the vocabulary."""
+    skip: Annotated[int, Field(ge=0)] = 0
+    """How many tokens after the key are left alone, such as the bracket that opens a list."""
     tokens: Annotated[int, Field(gt=0)]
-    """How many tokens after each occurrence of the key."""
+    """How many tokens from there on, at each occurrence of the key."""
     probability: Annotated[float, Field(gt=0, le=1)]
     """Share of them that are asked for."""
 
@@ -37,30 +40,58 @@ class MaskedSpec(Spec):
 
     name: Literal["masked"] = "masked"
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the tokens that are asked for."""
+    """Share of the tokens that are asked for; special tokens never are."""
     mask_share: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Share of the asked tokens that become the mask token."""
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """Share of the asked tokens that become any token; what remains is left as it is."""
-
-    focus: FocusSpec | None = None
-    """Where to ask more often than `probability`."""
+    """Share of the asked tokens that become any ordinary token; what remains is left as it is."""
+    focus: tuple[FocusSpec, ...] = ()
+    """Where to ask with another probability; of two that overlap, the later one counts."""
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
-        if self.mask_share + self.random_share > 1:
-            raise ValueError(f"mask_share {self.mask_share} and random_share {self.random_share} sum to more than 1")
+        # Shares that people write as decimals, such as 0.9 and 0.1, may sum to a hair more than 1.
+        if self.mask_share + self.random_share > 1 + 1e-9:
+            raise ValueError(
+                f"mask_share {self.mask_share} and random_share {self.random_share} sum to more than 1; lower one"
+            )
         return self
 
-    def batch(
-        self, rows: Sequence[np.ndarray], tokenizer: "PreTrainedTokenizerFast", random: np.random.Generator
-    ) -> "dict[str, torch.Tensor]":
+    def make(self, tokenizer: "PreTrainedTokenizerFast") -> "Masking":
+        """Return what makes batches for a tokenizer.
+
+        Raises:
+            UserError: The tokenizer lacks a mask or padding token, or a token that `focus` names.
+        """
+        return Masking(self, tokenizer)
+
+
+class Masking:
+    """Masked language modelling over one vocabulary."""
+
+    def __init__(self, spec: MaskedSpec, tokenizer: "PreTrainedTokenizerFast"):
+        mask_id, pad_id = tokenizer.mask_token_id, tokenizer.pad_token_id
+        if not isinstance(mask_id, int) or not isinstance(pad_id, int):
+            raise UserError("objective.name: masked needs a tokenizer with a mask token and a padding token")
+        vocabulary = tokenizer.get_vocab()
+        for focus in spec.focus:
+            if focus.after not in vocabulary:
+                raise UserError(f"objective.focus.after: {focus.after!r} is not a token of the vocabulary")
+        self.spec, self.mask_id, self.pad_id = spec, mask_id, pad_id
+        self._focus = [(vocabulary[focus.after], focus) for focus in spec.focus]
+        # By id: may it be asked for? A hidden end of text teaches nothing, and a random padding token inside a row
+        # would shift the positions of all that follow, because RoBERTa counts only what is not padding.
+        self._ordinary = np.ones(len(tokenizer), dtype=bool)
+        self._ordinary[tokenizer.all_special_ids] = False
+        self._noise = np.flatnonzero(self._ordinary)
+
+    def batch(self, rows: Sequence[np.ndarray], randoms: Sequence[np.random.Generator]) -> "dict[str, torch.Tensor]":
         """Return a padded batch.
 
         Args:
-            rows: Token ids, one integer array a row.
-            tokenizer: Gives the ids of mask and padding, and the size of the vocabulary.
-            random: Decides which tokens are asked for.
+            rows: Token ids, one integer array a row, none of them empty.
+            randoms: A generator a row, which alone decides what is asked of it: neither the padding nor the other rows
+                do, so that a row is asked the same whatever batch and process it is in.
 
         Returns:
             `input_ids`, `attention_mask` and `labels`, each int64 of shape (rows, longest row); labels are `IGNORED`
@@ -68,36 +99,35 @@ class MaskedSpec(Spec):
         """
         import torch
 
-        ids, present = padded(rows, tokenizer.pad_token_id)
-        probability = self._probabilities(ids, tokenizer)
-        draw = random.random(ids.shape)
-        # The smallest draw of a row is always asked, so that no short row leaves the loss empty.
-        lowest = np.where(present, draw, np.inf).argmin(axis=1)
-        asked = present & (draw < probability)
-        asked[np.arange(len(ids)), lowest] = True
-        labels = np.where(asked, ids, IGNORED)
-        fate = random.random(ids.shape)
-        noise = random.integers(0, len(tokenizer), ids.shape)
-        ids = np.where(asked & (fate < self.mask_share), tokenizer.mask_token_id, ids)
-        randomised = asked & (fate >= self.mask_share) & (fate < self.mask_share + self.random_share)
-        ids = np.where(randomised, noise, ids)
+        ids, present = padded(rows, self.pad_id)
+        draws = np.ones((*ids.shape, 3))
+        draws[present] = np.concatenate([r.random((len(row), 3)) for row, r in zip(rows, randoms, strict=True)])
+        chance, fate, noise = draws[..., 0], draws[..., 1], draws[..., 2]
+        asked = self._asked(ids, present, chance)
+        masked = asked & (fate < self.spec.mask_share)
+        replaced = asked & ~masked & (fate < self.spec.mask_share + self.spec.random_share)
+        seen = np.where(masked, self.mask_id, ids)
+        seen[replaced] = self._noise[(noise[replaced] * len(self._noise)).astype(np.int64)]
         return {
-            "input_ids": torch.from_numpy(ids),
+            "input_ids": torch.from_numpy(seen),
             "attention_mask": torch.from_numpy(present.astype(np.int64)),
-            "labels": torch.from_numpy(labels),
+            "labels": torch.from_numpy(np.where(asked, ids, IGNORED)),
         }
 
-    def _probabilities(self, ids: np.ndarray, tokenizer: "PreTrainedTokenizerFast") -> np.ndarray | float:
-        """Return how likely each position is asked for, of the shape of `ids` or one for all."""
-        if self.focus is None:
-            return self.probability
-        key = tokenizer.get_vocab().get(self.focus.after)
-        if key is None:
-            raise UserError(f"objective.focus.after: {self.focus.after!r} is not a token of the vocabulary")
-        probability = np.full(ids.shape, self.probability)
-        for row, place in np.argwhere(ids == key):
-            probability[row, place + 1 : place + 1 + self.focus.tokens] = self.focus.probability
-        return probability
+    def _asked(self, ids: np.ndarray, present: np.ndarray, chance: np.ndarray) -> np.ndarray:
+        """Return where tokens are asked for: bool of the shape of `ids` (rows, longest), as are the arguments."""
+        probability = np.full(ids.shape, self.spec.probability)
+        for key, focus in self._focus:
+            for row, place in np.argwhere(ids == key):
+                begin = place + 1 + focus.skip
+                probability[row, begin : begin + focus.tokens] = focus.probability
+        candidates = present & self._ordinary[ids]
+        asked = candidates & (chance < probability)
+        # The smallest chance of a row is always asked, so that no short row leaves the loss empty; in a row of nothing
+        # but special tokens it is one of these.
+        order = np.where(candidates, chance, np.where(present, 1 + chance, np.inf))
+        asked[np.arange(len(ids)), order.argmin(axis=1)] = True
+        return asked
 
 
 ObjectiveSpec = MaskedSpec

@@ -8,19 +8,15 @@ that compiles. On a machine that others use, compare numbers of one run with eac
 
 import argparse
 import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import numba
-import numpy as np
 import threadpoolctl
 
 from hubkit.randomness import item_seeds
 from hubkit.resources import load_module, resource
+from machine import print_machine
 
 lorenz = load_module(resource("dataset_builders", "lorenz.py"), "hubkit.dataset_builders.lorenz")
 
@@ -30,7 +26,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--worlds", type=int, default=512, help="worlds a repeat (an eighth of it at the full shape)")
     arguments = parser.parse_args()
-    print_machine()
+    print_machine("numpy", "numba", "pyarrow")
+    print(" ".join(lorenz.Lorenz(lorenz.CONFIGS["lorenz"]).numerics().values()))
     with threadpoolctl.threadpool_limits(1):
         columns = {
             config: measure(config, max(1, arguments.worlds // shrink), arguments.repeats)
@@ -82,18 +79,6 @@ def in_turns(stages: list[Callable[[], object]], repeats: int) -> list[float]:
             if repeat:  # the first warms up
                 taken.append(time.perf_counter() - start)
     return [statistics.median(taken) for taken in times]
-
-
-def print_machine() -> None:
-    """Print what the numbers depend on: processor, versions, LAPACK, commit."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    print(f"{(names or [platform.processor()])[0]}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}")
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}", end=", ")
-    print(" ".join(lorenz.Lorenz(lorenz.CONFIGS["lorenz"]).numerics().values()))
-    print(f"commit {commit.stdout.strip() or 'none'}")
 
 
 if __name__ == "__main__":

@@ -14,15 +14,16 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fill_tab
 import gradio as gr
-from examples import find_examples
-from filling import Filler
 from gradio.themes import Default
 from gradio.themes.utils.fonts import LocalFont
 from huggingface_hub import constants
-from settings import Pin, Settings, SettingsError, read_settings
 from transformers import AutoConfig
+
+import fill_tab
+from examples import find_examples
+from filling import Filler
+from settings import Pin, Settings, SettingsError, read_settings
 
 # Gradio's own copies, so that no font is fetched; its semibold ones lack most letters, hence 700.
 FONT = (LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif")

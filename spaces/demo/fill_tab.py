@@ -5,11 +5,12 @@ from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.events import api
+
 import plots
 import worlds
 from examples import Example
 from filling import Filler, Refused
-from gradio.events import api
 
 INTRODUCTION = (
     "A world is one or more Lorenz systems and what was observed of them. Hide numbers behind "

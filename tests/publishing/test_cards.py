@@ -119,6 +119,12 @@ def test_a_model_card_shows_lineage_curve_and_baseline(tmp_path: Path) -> None:
     assert (fields(card)["base_model"], fields(card)["base_model_relation"]) == ("lab/base", "finetune")
 
 
+def test_the_snippet_reads_the_column_of_the_recipe(tmp_path: Path) -> None:
+    assert 'next(iter(rows))["text"]' in card_of(make_model(tmp_path / "m"))
+    other = make_model(tmp_path / "o", recipe={"dataset": {"repo": "lab/counting", "column": "line"}})
+    assert 'next(iter(rows))["line"]' in card_of(other)
+
+
 def test_a_model_card_without_an_evaluation_says_so(tmp_path: Path) -> None:
     card = card_of(make_model(tmp_path / "m"))
     assert "This release comes without an evaluation." in card

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,6 +169,75 @@ def test_a_file_that_holds_a_token_is_refused_without_showing_it(tmp_path: Path)
     with pytest.raises(UserError, match=r"app\.py holds what looks like an access token") as caught:
         open_folder(space).files()
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["token", "run.sh", "conf/settings.ini", "long.txt"])
+def test_a_token_is_found_in_any_file_and_anywhere_in_it(tmp_path: Path, name: str) -> None:
+    space = make_space(tmp_path / "s", [])
+    (space / name).parent.mkdir(exist_ok=True)
+    (space / name).write_text("\n" * ((1 << 20) - 9) + TOKEN)  # over the end of the first chunk that is read
+    with pytest.raises(UserError, match=f"{name} holds what looks like an access token"):
+        open_folder(space).files()
+
+
+def test_a_long_name_of_a_function_is_no_token(tmp_path: Path) -> None:
+    space = make_space(tmp_path / "s", [])
+    (space / "app.py").write_text("def hf_convert_the_tokenizer_of_a_model_to_the_fast_one(): ...\n")
+    assert "app.py" in paths(space)
+
+
+def test_a_link_out_of_the_folder_is_never_followed(corpus: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "id_rsa"
+    secret.write_text("PRIVATE KEY")
+    space, model = make_space(tmp_path / "s", []), make_model(tmp_path / "m")
+    for link in (space / "key", model / "notes.txt", corpus / "LICENSE"):
+        link.symlink_to(secret)
+        with pytest.raises(UserError, match=r"is a link to .*id_rsa, outside the folder"):
+            open_folder(link.parent).files()
+    (space / "key").unlink()
+    (space / "copy.py").symlink_to(space / "app.py")
+    (space / "keys").symlink_to(tmp_path)
+    source = open_folder(space)
+    assert "copy.py" in [content.path for content in source.files()]
+    assert source.left_out == ["keys (a link to a folder)"]
+
+
+def test_a_hidden_folder_is_one_line(tmp_path: Path) -> None:
+    space = make_space(tmp_path / "s", [])
+    (space / ".git" / "objects").mkdir(parents=True)
+    for number in range(20):
+        (space / ".git" / "objects" / str(number)).write_text("x")
+    source = open_folder(space)
+    assert len(source.files()) == 3
+    assert source.left_out == [".git/ (hidden)"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"datasets": None},
+        {"datasets": [{"repo": "lab/counting", "revision": None}]},
+        {"datasets": [{"repo": "lab/counting", "revision": "main"}]},
+        {"datasets": [{"repo": 'x")\nprint(1)', "revision": "c" * 40}]},
+        {"init_from": "lab/base"},
+        {"init_from": {"repo": "lab/base"}},
+        {"training": [1]},
+        {"environment": "laptop"},
+    ],
+)
+def test_a_lineage_that_pins_nothing_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(UserError):
+        open_folder(make_model(tmp_path / "m", **changes))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"models": "lab/m"}, {"models": [{"repo": "lab/m", "revision": "main"}]}, {"title": None}]
+)
+def test_a_space_that_pins_nothing_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    space = make_space(tmp_path / "s", [])
+    (space / "space.json").write_text(json.dumps(json.loads((space / "space.json").read_text()) | changes))
+    with pytest.raises(UserError, match=r"space\.json"):
+        open_folder(space)
 
 
 def test_hashes_are_those_of_git_and_lfs(tmp_path: Path) -> None:

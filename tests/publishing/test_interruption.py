@@ -1,9 +1,11 @@
 """kill -9 at any moment of a publish: the last release stays, and the same command finishes the new one."""
 
+import json
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +13,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
+from hubkit.corpora.hashing import rows_sha256_of_parquet
 from hubkit.errors import UserError
-from hubkit.publishing import Action, Plan, Release, apply, plan
 from hubkit.hub_errors import AGAIN
+from hubkit.publishing import Action, Plan, Release, apply, plan
 from hubkit.publishing.hub import RemoteFile, Repository
 
 from .conftest import Hub
@@ -100,15 +103,42 @@ def check_finish(folder: Path, repo: str, api: HfApi, before: Seen, version: str
     assert plan(folder, repo, api=api).changes == ()
 
 
+RELEASES = {"1.0.0": {"train": 3000}, "1.1.0": {"train": 3500, "test": 9}}
+
+
 def kill_twice(tmp_path: Path, repo: str, hub: Hub, steps: tuple[str, str], delays: tuple[float, float]) -> list[str]:
     """Interrupt a first release and a second one; return the steps in which the kills fell."""
     fell = []
-    for index, (splits, version) in enumerate([({"train": 3000}, "1.0.0"), ({"train": 3500, "test": 9}, "1.1.0")]):
+    for index, (version, splits) in enumerate(RELEASES.items()):
         folder = make_corpus(tmp_path / version, splits)
         before = seen(repo, hub.api)
         fell.append(kill_while_publishing(folder, repo, hub, steps[index], delays[index]))
         check_finish(folder, repo, hub.api, before, version)
+        check_rows(tmp_path / version, repo, hub.api, version)
+    check_same_as_uninterrupted(tmp_path, repo, hub.api)
     return fell
+
+
+def check_rows(folder: Path, repo: str, api: HfApi, version: str) -> None:
+    """Download the release and check that its rows are those of the folder."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as home:
+        got = Path(api.snapshot_download(repo, repo_type="dataset", revision=f"v{version}", local_dir=home))
+        for record in json.loads((folder / "corpus.json").read_text())["splits"].values():
+            shards = [got / shard["file"] for shard in record["shards"]]
+            assert rows_sha256_of_parquet(shards) == record["rows_sha256"]
+
+
+def check_same_as_uninterrupted(tmp_path: Path, repo: str, api: HfApi) -> None:
+    """Publish the same folders under the same name without a kill: every file of every release must be the same."""
+
+    def releases() -> dict[str, dict[str, RemoteFile]]:
+        return {version: Repository(api, repo, "dataset").files(f"v{version}") for version in RELEASES}
+
+    interrupted = releases()
+    api.delete_repo(repo, repo_type="dataset")
+    for version in RELEASES:
+        apply(plan(tmp_path / version, repo, api=api), api)
+    assert releases() == interrupted
 
 
 @pytest.mark.parametrize(

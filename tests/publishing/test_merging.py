@@ -23,6 +23,7 @@ first
 second
 <!-- /hubkit:two -->
 """
+MINE = "  - metrics:\n    - type: accuracy\n      value: 0.9\n"
 FACTS = CardFacts({"license": "mit", "tags": ["a", "b"], "n": [{"x": True}]}, {"pretty_name": "Ours"}, BODY)
 
 
@@ -106,6 +107,43 @@ def test_lines_of_other_fields_keep_comments_order_and_spelling() -> None:
 def test_a_field_that_is_right_already_keeps_its_spelling() -> None:
     card = "---\nn: [{x: yes}]   # ours, said their way\nlicense: 'mit'\ntags: [a, b]\npretty_name: X\n---\n" + BODY
     assert merge_card(card.encode(), FACTS) == card.encode()
+
+
+def test_configurations_of_people_stay() -> None:
+    ours = {"configs": [{"config_name": "default", "path": "a"}], "dataset_info": {"dataset_size": 1}}
+    card = merge_card(None, CardFacts(ours, {}, BODY)).decode()
+    theirs = card.replace("configs:\n", "configs:\n- config_name: extra\n  path: b\n")
+    newer = CardFacts({**ours, "configs": [{"config_name": "default", "path": "c"}]}, {}, BODY)
+    merged = merge_card(theirs.encode(), newer)
+    assert [config["path"] for config in fields(merged)["configs"]] == ["c", "b"]
+    assert fields(merged)["dataset_info"] == {"dataset_size": 1}
+    assert merge_card(merged, newer) == merged
+
+
+def index(*values: float, name: str = "m") -> list[dict[str, Any]]:
+    return [{"name": name, "results": [{"metrics": [{"type": "accuracy", "value": value}]} for value in values]}]
+
+
+def test_entries_of_people_stay_in_lists_and_ours_are_brought_up_to_date() -> None:
+    first = CardFacts({"datasets": ["lab/a"], "model-index": index(0.1, 0.2)}, {}, BODY)
+    card = merge_card(None, first).decode()
+    theirs = card.replace("- lab/a\n", "- lab/a\n- me/mine\n").replace("value: 0.2\n", "value: 0.2\n" + MINE)
+    second = CardFacts({"datasets": ["lab/b"], "model-index": index(0.3, float("nan"))}, {}, BODY)
+    written = frontmatter.on_record(first.metadata)
+    merged = merge_card(theirs.encode(), second, written)
+    assert fields(merged)["datasets"] == ["me/mine", "lab/b"]
+    (entry,) = fields(merged)["model-index"]
+    assert [result["metrics"][0]["value"] for result in entry["results"][:2]] == [0.9, 0.3]
+    assert len(entry["results"]) == 3
+    assert merge_card(merged, second, frontmatter.on_record(second.metadata)) == merged
+
+
+def test_what_hubkit_has_no_more_to_say_of_is_taken_out() -> None:
+    first = {"license": "mit", "base_model": "lab/a", "pipeline_tag": "fill-mask", "model-index": index(0.1)}
+    card = merge_card(None, CardFacts(first, {}, BODY)).decode()
+    theirs = card.replace("pipeline_tag: fill-mask\n", "pipeline_tag: text-generation\nmine: 1\n")
+    merged = merge_card(theirs.encode(), CardFacts({"license": "mit"}, {}, BODY), frontmatter.on_record(first))
+    assert fields(merged) == {"license": "mit", "pipeline_tag": "text-generation", "mine": 1}
 
 
 def test_a_card_that_isn_t_there_is_written_whole() -> None:

@@ -156,6 +156,43 @@ def test_a_change_of_the_card_alone_is_a_commit_without_a_tag(corpus: Path, repo
     assert commits(repo, api)[0] == "Update the card"
 
 
+def test_a_config_and_a_result_that_people_added_stay(corpus: Path, repo: str, api: HfApi, tmp_path: Path) -> None:
+    publish(corpus, repo, api)
+    card = served(repo, "README.md", api).decode()
+    extra = card.replace("configs:\n", "configs:\n- config_name: extra\n  data_files: extra.csv\n")
+    write(repo, api, "README.md", extra.encode())
+    publish(make_corpus(corpus.parent / "new", {"train": 3500, "test": 100}), repo, api)
+    assert b"config_name: extra\n  data_files: extra.csv\n" in served(repo, "README.md", api)
+    # An evaluation of ours goes with the weights that it was made with.
+    model = f"{repo}-model"
+    publish(make_evaluation(make_model(tmp_path / "m")), model, api)
+    data = Repository(api, model, "model").read("README.md", "main")
+    assert data is not None
+    assert b"model-index:" in data
+    publish(make_model(tmp_path / "m2", b"\1" * 16), model, api)
+    data = Repository(api, model, "model").read("README.md", "main")
+    assert data is not None
+    assert b"model-index:" not in data
+
+
+def test_another_spelling_of_a_name_is_refused(
+    corpus: Path, repo: str, api: HfApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(corpus, repo, api)
+    info = api.dataset_info(repo)
+    monkeypatch.setattr(api, "repo_info", lambda name, repo_type: info)  # as huggingface.co answers
+    with pytest.raises(UserError, match=f"is called {repo} on this Hub"):
+        plan(corpus, repo.upper(), api=api)
+
+
+def test_a_release_list_of_somebody_else_deletes_nothing(corpus: Path, repo: str, api: HfApi) -> None:
+    api.create_repo(repo, repo_type="dataset")
+    write(repo, api, "precious.csv", b"1")
+    write(repo, api, "release.json", json.dumps({"files": [{"path": "precious.csv"}]}).encode())
+    publish(corpus, repo, api)
+    assert served(repo, "precious.csv", api) == b"1"
+
+
 def test_a_commit_that_was_never_tagged_is_finished(corpus: Path, repo: str, api: HfApi) -> None:
     publish(corpus, repo, api)
     new = make_corpus(corpus.parent / "new", {"train": 3500, "test": 100})

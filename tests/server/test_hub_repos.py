@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 import pytest
@@ -36,6 +37,28 @@ def test_whoami_names_the_user_and_the_role(hub, reader):
     assert (me["name"], me["auth"]["accessToken"]["role"]) == ("lab", "write")
     guest = hub.api(reader).whoami()
     assert (guest["name"], guest["auth"]["accessToken"]["role"]) == ("guest", "read")
+
+
+def test_names_that_differ_in_case_are_the_same_name(hub):
+    api = hub.api()
+    api.create_repo("lab/Cased", repo_type="dataset")
+    for name in ("lab/cased", "LAB/Cased"):
+        with pytest.raises(HfHubHTTPError) as caught:
+            api.create_repo(name, repo_type="dataset")
+        assert caught.value.response.status_code == 409
+
+
+@pytest.mark.parametrize("cursor", [b'["main", Infinity]', b'["main", 1e300]', b"[" * 20_000, b'["main", null]', b"x"])
+def test_a_cursor_of_somebody_s_own_is_refused(hub, cursor):
+    text = base64.urlsafe_b64encode(cursor).decode()
+    assert hub.ask("GET", f"/api/datasets/{hub.new()}/tree/main?cursor={text}").status in (200, 400)
+    assert hub.ask("GET", f"/api/datasets?cursor={text}").status in (200, 400)
+
+
+def test_members_of_the_wrong_kind_are_refused(hub):
+    assert hub.ask("POST", "/api/repos/create", {"name": "a", "type": ["dataset"]}).status == 400
+    paths = hub.ask("POST", f"/api/datasets/{hub.new()}/paths-info/main", {"paths": [".gitattributes"], "expand": []})
+    assert paths.status in (200, 400)
 
 
 @pytest.mark.parametrize("repo_type", ["model", "dataset", "space"])

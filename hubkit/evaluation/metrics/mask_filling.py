@@ -25,9 +25,7 @@ class MaskFilling(evaluate.Metric):
         features = datasets.Features(
             {"predictions": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("float64")}
         )
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION, citation="", inputs_description=_INPUTS, features=features
-        )
+        return evaluate.MetricInfo(description=_DESCRIPTION, citation="", inputs_description=_INPUTS, features=features)
 
     def _compute(self, predictions, references, baseline=None, baseline_guess=None):
         truth = np.asarray(references, dtype=np.float64)
