@@ -86,7 +86,7 @@ def _half(value):
 
 
 @_kept
-def simulate(draws, physics, tables, system, multip, normalize, starts, series, moments):  # noqa: PLR0913, PLR0917
+def simulate(draws, physics, tables, system, multip, normalize, starts, series, moments):
     """Integrate one system and write its columns; return False where this try is rejected.
 
     Args:
@@ -251,7 +251,7 @@ def _observe(series, left, scales, right, tables):
 
 
 @_kept
-def describe(series, moments, left, scales, right, tables):  # noqa: PLR0913, PLR0917
+def describe(series, moments, left, scales, right, tables):
     """Observe a world and return its text (uint8) from its normalization on: ``'normalization': …, 'data': […]}``.
 
     Args:

@@ -106,8 +106,8 @@ def _publish(recipe: "Recipe", folder: Path) -> None:
         return
     from hubkit.publishing import apply, plan
 
-    release = apply(plan(folder, recipe.publish_to, private=recipe.private))
-    show(f"{release.url} {release.tag or release.version} at {release.commit[:12]}")
+    release = apply(plan(folder, recipe.publish_to, private=recipe.private), progress=say)
+    show(f"{release.url} {release.tag or f'{release.version}, nothing to release'} at {release.commit[:12]}")
     next_step(f"hubkit space deploy OWNER/SPACE --model {recipe.publish_to}")
 
 

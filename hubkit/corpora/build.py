@@ -16,7 +16,7 @@ from hubkit.corpora.executors import run_local
 from hubkit.corpora.hashing import rows_sha256, type_name
 from hubkit.corpora.layout import ROW_GROUP_BYTES, SHARD_BYTES, Shard, shard_plan, whole_blocks
 from hubkit.corpora.manifest import MANIFEST, Manifest, ShardRecord, SplitRecord, read_manifest
-from hubkit.corpora.registry import Corpus
+from hubkit.corpora.registry import Corpus, code_of
 from hubkit.corpora.shards import WORK, TextStatistics, check_schema, finished_record, record_path
 from hubkit.errors import UserError
 from hubkit.files import sweep_temporary, write_atomic
@@ -147,7 +147,7 @@ def _same_plan(folder: Path, plan: dict[str, Any]) -> None:
                 )
 
 
-def _make(  # noqa: PLR0913, PLR0917
+def _make(
     corpus: Corpus, folder: Path, shards: list[Shard], writer: dict[str, Any], workers: int, progress: Progress
 ) -> None:
     """Make the shards that no earlier run has finished."""
@@ -173,7 +173,7 @@ def _manifest(corpus: Corpus, folder: Path, shards: list[Shard], plan: dict[str,
         config=corpus.config,
         spec=builder.spec.model_dump(mode="json"),
         spec_sha256=plan["spec_sha256"],
-        code=code_version(),
+        code=code_version() | code_of(corpus.reference),
         libraries=plan["libraries"],
         numerics=plan["numerics"],
         writer=plan["writer"],

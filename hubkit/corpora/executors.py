@@ -22,7 +22,7 @@ from hubkit.errors import UserError
 _progress: Any = None
 
 
-def run_local(  # noqa: PLR0913, PLR0917
+def run_local(
     builder: CorpusBuilder,
     reference: str,
     shards: Iterable[Shard],
@@ -73,12 +73,25 @@ def run_local(  # noqa: PLR0913, PLR0917
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep a Ctrl-C for later; the processes started meanwhile never see one, for it is the parent's to handle."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Keep a Ctrl-C for later; the processes started meanwhile never see one, for it is the parent's to handle.
+
+    They inherit that this thread blocks it. That alone does not keep it from this process, where another thread, such
+    as one of Arrow's, may take it; and a process half started because of it complains.
+    """
+    came: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    ours = threading.current_thread() is threading.main_thread() and callable(handler)
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if ours:
+            signal.signal(signal.SIGINT, handler)
+    if came and callable(handler):
+        handler(signal.SIGINT, None)
 
 
 def _follow(futures: set[Future[None]], rows: Any, advance: Callable[[int], None]) -> None:

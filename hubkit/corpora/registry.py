@@ -9,6 +9,7 @@ from typing import Any
 
 from hubkit.corpora.builder import CorpusBuilder
 from hubkit.errors import UserError
+from hubkit.files import file_sha256
 from hubkit.resources import load_module, resource
 from hubkit.specs import read_mapping
 
@@ -87,6 +88,14 @@ def find(target: str, overrides: Iterable[str] = (), limit: int | None = None) -
         spec = builder.spec_type.build(spec.model_dump() | {"splits": smaller}, origin=target)
     named = (name for name, known in builder.configs.items() if known.sha256 == spec.sha256)
     return Corpus(builder(spec), reference, next(named, None))
+
+
+def code_of(reference: str) -> dict[str, str]:
+    """Return whose code a builder is, if not hubkit's: the hash of its file, or the version of its plug-in."""
+    if reference.endswith(".py"):
+        return {"builder_file_sha256": file_sha256(Path(reference))}
+    plugin = None if reference in _own() else _plugins().get(reference)
+    return {"plugin": f"{plugin.dist.name} {plugin.dist.version}"} if plugin and plugin.dist else {}
 
 
 def restore(reference: str, spec: dict[str, Any]) -> CorpusBuilder:

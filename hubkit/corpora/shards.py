@@ -68,17 +68,16 @@ def make_shard(
         with pq.ParquetWriter(temporary, builder.schema, **_parquet_options(writer)) as parquet:
             group: list[pa.RecordBatch] = []
             for start in range(shard.start, shard.stop, BLOCK_ROWS):
-                block = _block(builder, shard.split, start, min(start + BLOCK_ROWS, shard.stop))
+                stop = min(start + BLOCK_ROWS, shard.stop)
+                block = _block(builder, shard.split, start, stop)
                 digests.append(block_digest(block.rows))
                 statistics.add(block.rows)
                 rejected += block.rejected
                 group.append(block.rows)
-                if len(group) * BLOCK_ROWS >= writer["row_group_rows"]:
+                if len(group) * BLOCK_ROWS >= writer["row_group_rows"] or stop == shard.stop:
                     parquet.write_table(pa.Table.from_batches(group), writer["row_group_rows"])
                     group = []
                 advance(block.rows.num_rows)
-            if group:
-                parquet.write_table(pa.Table.from_batches(group), writer["row_group_rows"])
         size, sha256 = temporary.stat().st_size, file_sha256(temporary)
     record = {
         "shard": {

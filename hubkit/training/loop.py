@@ -65,7 +65,9 @@ class Loop:
         self.spec, self.checkpoints, self.identity, self.progress = spec, folder / "checkpoints", identity, progress
         self.accelerator, self.training, self.validation = accelerator, training, validation
         groups = _groups(model, spec.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, betas=spec.adam_betas)
+        # Fused, one kernel updates all weights: of a small model's step the separate ones take a twentieth.
+        fused = accelerator.device.type in ("cpu", "cuda")
+        optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, betas=spec.adam_betas, fused=fused)
         # The schedule is stepped by hand, once an optimizer step, whatever the number of processes.
         self.schedule = get_scheduler(
             spec.schedule.name, optimizer, num_warmup_steps=spec.schedule.warmup_steps, num_training_steps=spec.steps

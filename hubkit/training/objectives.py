@@ -50,8 +50,7 @@ class MaskedSpec(Spec):
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
-        # Shares that people write as decimals, such as 0.9 and 0.1, may sum to a hair more than 1.
-        if self.mask_share + self.random_share > 1 + 1e-9:
+        if self.mask_share + self.random_share > 1:
             raise ValueError(
                 f"mask_share {self.mask_share} and random_share {self.random_share} sum to more than 1; lower one"
             )
@@ -123,10 +122,11 @@ class Masking:
                 probability[row, begin : begin + focus.tokens] = focus.probability
         candidates = present & self._ordinary[ids]
         asked = candidates & (chance < probability)
-        # The smallest chance of a row is always asked, so that no short row leaves the loss empty; in a row of nothing
-        # but special tokens it is one of these.
+        # Of a row that chance asks nothing of, the luckiest token is asked, so that no short row leaves the loss empty;
+        # in a row of nothing but special tokens it is one of these.
         order = np.where(candidates, chance, np.where(present, 1 + chance, np.inf))
-        asked[np.arange(len(ids)), order.argmin(axis=1)] = True
+        empty = np.flatnonzero(~asked.any(axis=1))
+        asked[empty, order[empty].argmin(axis=1)] = True
         return asked
 
 

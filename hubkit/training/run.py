@@ -82,14 +82,19 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; torch insists on it
         torch.use_deterministic_algorithms(True)
     precision = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}[spec.precision]
-    log_with: list[Any] = list(spec.trackers)
+    log_with: Any = list(spec.trackers) or None
     try:
         accelerator = Accelerator(mixed_precision=precision, log_with=log_with, project_dir=recipe.folder / "runs")
     except ValueError as error:
         if spec.precision not in str(error):
             raise
         raise UserError(f"training.precision: {' '.join(str(error).split())} Set training.precision=fp32") from None
+    # The launcher's configuration may name another number, and every loss would be divided by it.
+    accelerator.gradient_accumulation_steps = 1
     if accelerator.device.type == "cpu":
+        if spec.precision == "fp16":
+            # accelerate would train in fp32, and the lineage would not be true.
+            raise UserError("training.precision: fp16 needs a GPU; use fp32, or bf16 on a processor that is fast at it")
         # The launcher leaves one thread a process; share this machine's cores instead.
         neighbours = int(os.environ.get("LOCAL_WORLD_SIZE") or accelerator.num_processes)
         torch.set_num_threads(max(1, usable_cores() // neighbours))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hubkit.corpora.build import build
 from hubkit.corpora.registry import Corpus, find
 
 HUBKIT = Path(sys.executable).parent / "hubkit"
@@ -23,6 +24,14 @@ PATIENCE = 60
 def walks() -> Path:
     """The builder file."""
     return WALKS
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A finished build in one process, shards of two blocks; to be looked at, not touched."""
+    folder = tmp_path_factory.mktemp("finished") / "corpus"
+    build(find(str(WALKS)), folder, workers=1, shard_rows=2048)
+    return folder
 
 
 @pytest.fixture
@@ -77,7 +86,7 @@ class Command:
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.002)
+            time.sleep(0.005)
 
     def all_gone(self) -> None:
         """Wait until no process of the group is left."""

@@ -35,8 +35,12 @@ def row_hashes(manifest) -> dict[str, object]:
     }
 
 
-def hit(command, folder: Path, walks: Path, moment: random.Random, *, everyone: bool) -> None:
-    """Run a build into a folder and kill it at a moment: after some more shards, and a little later than that."""
+def hit(command, folder: Path, walks: Path, moment: random.Random, *, everyone: bool) -> bool:
+    """Run a build into a folder and kill it at a moment: after some more shards, and a little later than that.
+
+    Returns:
+        Whether it was hit, and had not finished before.
+    """
     finished = len(records(folder))
     target = finished + moment.randrange(max(1, SHARDS - finished))
     killed = command(*arguments(folder, walks), WALKS_PAUSE=PAUSE)
@@ -47,6 +51,7 @@ def hit(command, folder: Path, walks: Path, moment: random.Random, *, everyone: 
         killed.signal(signal.SIGKILL, everyone=everyone)
         killed.process.wait()
     killed.all_gone()
+    return killed.process.returncode == -signal.SIGKILL
 
 
 def arguments(folder: Path, walks: Path) -> tuple[object, ...]:
@@ -68,13 +73,14 @@ def finish(command, folder: Path, walks: Path) -> None:
         assert rows_sha256_of_parquet([folder / shard.file for shard in split.shards]) == split.rows_sha256
 
 
-@pytest.mark.parametrize("everyone", [True, False], ids=["group", "parent"])
 @pytest.mark.parametrize("seed", range(MOMENTS))
-def test_a_killed_build_is_finished_by_the_same_command(command, tmp_path, walks, undisturbed, seed, everyone):
-    folder = tmp_path / "corpus"
-    hit(command, folder, walks, random.Random(seed), everyone=everyone)
-    for path in folder.glob("data/t*.parquet"):
-        assert path.read_bytes()[-4:] == b"PAR1", "what has its name is whole"
+def test_a_killed_build_is_finished_by_the_same_command(command, tmp_path, walks, undisturbed, seed):
+    """Killed with its workers, begun again, killed without them, and begun again."""
+    folder, moment = tmp_path / "corpus", random.Random(seed)
+    for everyone in (True, False):
+        hit(command, folder, walks, moment, everyone=everyone)
+        for path in folder.glob("data/t*.parquet"):
+            assert path.read_bytes()[-4:] == b"PAR1", "what has its name is whole"
     finish(command, folder, walks)
     assert row_hashes(read_manifest(folder)) == undisturbed
 
@@ -82,11 +88,14 @@ def test_a_killed_build_is_finished_by_the_same_command(command, tmp_path, walks
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_a_hundred_kills(command, tmp_path, walks, undisturbed):
-    """Twenty corpora, each hit five times before it may finish."""
-    for seed in range(20):
-        folder, moment = tmp_path / f"corpus-{seed}", random.Random(1000 + seed)
+    """Each corpus is hit up to five times, at moments that the seed draws, before it may finish."""
+    kills, moment = 0, random.Random(100)
+    while kills < 100:
+        folder = tmp_path / f"corpus-{kills}"
         for _ in range(5):
-            hit(command, folder, walks, moment, everyone=moment.random() < 0.5)
+            if not hit(command, folder, walks, moment, everyone=moment.random() < 0.5):
+                break
+            kills += 1
         finish(command, folder, walks)
         assert row_hashes(read_manifest(folder)) == undisturbed
 

@@ -68,6 +68,7 @@ def test_a_manifest_names_the_corpus_that_it_describes(tmp_path):
     first = build(find("lorenz-tiny", ["num_steps=2", "normalize=false"], limit=3), tmp_path / "a", workers=1)
     again = build(find(str(tmp_path / "a" / "corpus.json")), tmp_path / "b", workers=1)
     assert again == first
+    assert set(first.code) == {"hubkit", "commit", "modified"}
 
 
 def test_a_manifest_of_another_generator_is_refused(tmp_path):
@@ -262,6 +263,14 @@ def test_plugins_are_found_by_name_and_a_broken_one_is_warned_of(site, walks):
     assert "UserWarning: plug-in ruin" in done.stderr
 
 
+def test_of_two_configs_with_one_name_the_own_is_meant(site, walks):
+    site.install("walks", "walks_plugin:Walks", walks.read_text().replace("walks-small", "lorenz-tiny"))
+    code = (
+        "from hubkit.corpora.registry import find; print(find('lorenz-tiny').reference, find('walks-long').reference)"
+    )
+    assert site.run(sys.executable, "-c", code).stdout == "lorenz walks\n"
+
+
 def test_a_plugin_builds_in_worker_processes(site, walks, tmp_path):
     site.install("walks", "walks_plugin:Walks", walks.read_text())
     hubkit = Path(sys.executable).parent / "hubkit"
@@ -269,7 +278,9 @@ def test_a_plugin_builds_in_worker_processes(site, walks, tmp_path):
     done = site.run(*command)
     assert done.returncode == 0, done.stderr
     wanted = build(find(str(walks)), tmp_path / "wanted", workers=1).splits["train"].rows_sha256
-    assert json.loads(done.stdout)["splits"]["train"]["rows_sha256"] == wanted
+    manifest = json.loads(done.stdout)
+    assert manifest["splits"]["train"]["rows_sha256"] == wanted
+    assert manifest["code"]["plugin"] == "walks-plugin 1.0"
 
 
 def test_own_families_are_known():

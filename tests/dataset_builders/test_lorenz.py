@@ -407,6 +407,21 @@ for loop in (module.kernels.simulate, module.kernels.describe):
     assert (hits, other_hits) == ("1", "1")
 
 
+def test_the_loops_need_no_folder_that_can_be_written():
+    """A read-only installation and a read-only home leave Numba nowhere to keep what it compiled."""
+    code = f"""
+from pathlib import Path
+from numba.core import caching
+from hubkit.resources import load_module
+caching.CacheImpl._locator_classes = []
+module = load_module(Path({str(BUILDER_FILE)!r}), "lorenz")
+print(module.kernels.simulate._cache)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "NullCache" in done.stdout
+
+
 # --- specs -----------------------------------------------------------------------------------------------------------
 
 
