@@ -22,6 +22,9 @@ from hubkit.errors import UserError
 from hubkit.files import sweep_temporary, write_atomic
 from hubkit.provenance import code_version, library_versions
 
+SMALL_BYTES = 32 << 20
+"""A corpus with less than this is made by one process sooner than others have started."""
+
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, rows done and rows in all."""
 
@@ -38,7 +41,8 @@ def build(
     Args:
         corpus: What to make.
         folder: Where; empty, absent, or an unfinished or finished build of the same spec.
-        workers: Processes (default: the cores this process may use). The rows do not depend on it.
+        workers: Processes (default: the cores this process may use, and one for a small corpus). The rows do not
+            depend on it.
         shard_rows: Rows a shard, in whole blocks (default: about 256 MB of rows). The rows do not depend on it.
         progress: Hears of rows as they are made.
 
@@ -60,7 +64,7 @@ def build(
                 if not (folder / MANIFEST).exists():  # or else another process finished it a moment ago
                     _same_plan(folder, plan)
                     with _swept(folder):
-                        _make(corpus, folder, shards, plan["writer"], workers or usable_cores(), progress)
+                        _make(corpus, folder, shards, plan["writer"], workers or _workers(corpus.builder), progress)
                         _manifest(corpus, folder, shards, plan).write(folder)
         manifest = _finished(folder, plan, shard_rows)
         shutil.rmtree(folder / WORK, ignore_errors=True)
@@ -81,12 +85,17 @@ def _plan(builder: CorpusBuilder, shard_rows: int | None) -> dict[str, Any]:
         "writer": {
             "compression": "zstd",
             "compression_level": 1,
-            "shard_rows": shard_rows or whole_blocks(SHARD_BYTES, builder.row_bytes),
+            "shard_rows": whole_blocks(SHARD_BYTES, builder.row_bytes) if shard_rows is None else shard_rows,
             "row_group_rows": whole_blocks(ROW_GROUP_BYTES, builder.row_bytes),
             "page_index": True,
             "content_defined_chunking": True,
         },
     }
+
+
+def _workers(builder: CorpusBuilder) -> int:
+    small = sum(builder.spec.splits.values()) * builder.row_bytes < SMALL_BYTES
+    return 1 if small else usable_cores()
 
 
 def _finished(folder: Path, plan: dict[str, Any], shard_rows: int | None) -> Manifest:
@@ -99,7 +108,7 @@ def _finished(folder: Path, plan: dict[str, Any], shard_rows: int | None) -> Man
                 f"{folder} holds a build of another spec ({manifest.config or manifest.builder}, {field} "
                 f"{value[:12]} instead of {plan[field][:12]}); choose another folder or delete that one"
             )
-    if shard_rows and shard_rows != manifest.writer["shard_rows"]:
+    if shard_rows not in (None, manifest.writer["shard_rows"]):
         raise UserError(
             f"{folder} is finished with shard_rows={manifest.writer['shard_rows']}, not {shard_rows}; "
             "choose another folder"

@@ -114,7 +114,8 @@ def trainer_step(recipe: Recipe, rows: TokenRows, folder: Path, steps: int) -> f
     settings = TrainingArguments(
         output_dir=str(folder / "trainer"), max_steps=steps, per_device_train_batch_size=spec.batch_size,
         learning_rate=spec.learning_rate, lr_scheduler_type=spec.schedule.name, warmup_steps=spec.schedule.warmup_steps,
-        weight_decay=spec.weight_decay, max_grad_norm=spec.max_grad_norm, logging_steps=spec.log_every, dataloader_pin_memory=torch.cuda.is_available(),
+        weight_decay=spec.weight_decay, max_grad_norm=spec.max_grad_norm, logging_steps=spec.log_every,
+        dataloader_pin_memory=torch.cuda.is_available(),
         adam_beta1=spec.adam_betas[0], adam_beta2=spec.adam_betas[1], save_strategy="no", report_to="none",
         disable_tqdm=True, seed=spec.seed,
     )  # fmt: skip

@@ -116,6 +116,7 @@ def test_build_from_a_spec_file(run, tmp_path):
         ),
         ([WALKS, "--limit", "0"], r"limit: 0 rows is less than one"),
         ([WALKS, "--workers", "0"], r"workers: 0 is less than one"),
+        ([WALKS, "--shard-rows", "0"], r"shard_rows: 0 is not a positive multiple of 1024, the rows of a block"),
         ([WALKS, "--shard-rows", "1000"], r"shard_rows: 1000 is not a positive multiple of 1024, the rows of a block"),
         (["mine.py"], r"builder file mine\.py does not exist"),
         (["mine.yaml"], r"can't read mine\.yaml: No such file or directory"),

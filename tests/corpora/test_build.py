@@ -576,6 +576,16 @@ def test_no_workers_are_refused(tmp_path, corpus, workers):
     assert not (tmp_path / "corpus").exists()
 
 
+def test_more_processes_are_started_only_for_more_than_a_little(tmp_path, corpus, monkeypatch):
+    monkeypatch.setattr(building, "usable_cores", lambda: 7)
+    asked = []
+    monkeypatch.setattr(building, "run_local", lambda *arguments: asked.append(arguments[5]) or 1 / 0)
+    for number, (rows, workers) in enumerate([(30_000, None), (40_000, None), (30_000, 3)]):
+        with pytest.raises(ZeroDivisionError):
+            build(corpus(f"splits={{train: {rows}}}"), tmp_path / str(number), workers=workers)
+    assert asked == [1, 7, 3]
+
+
 def test_cores_are_counted_where_processes_are_not_bound(monkeypatch):
     assert cores.usable_cores() >= 1
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
