@@ -37,6 +37,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench/lorenz.py
 	$(BIN)/python scripts/bench/build.py
 	$(BIN)/python scripts/bench/startup.py
+	$(BIN)/python scripts/bench/training.py
 
 wheel: $(VENV)/.installed
 	$(BIN)/python -m build --wheel --outdir dist .

@@ -1,5 +1,6 @@
 """Cards say what is true, in the Hub's own spelling."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,18 @@ def test_each_task_of_an_evaluation_keeps_its_name(tmp_path: Path) -> None:
     index = fields(card_of(make_evaluation(make_model(tmp_path / "m"))))["model-index"]
     names = [result["task"]["name"] for result in index[0]["results"]]
     assert names == ["integer part masked", "fraction masked"]
+
+
+def test_a_model_card_shows_a_stronger_rival_of_the_model(tmp_path: Path) -> None:
+    folder = make_evaluation(make_model(tmp_path / "m"))
+    path = folder / "evaluation.json"
+    evaluation = json.loads(path.read_text())
+    evaluation["results"][0]["strong_baseline"] = "looked up in a table"
+    evaluation["results"][0]["metrics"][0]["strong_baseline"] = 0.31
+    path.write_text(json.dumps(evaluation))
+    body = card_of(folder)
+    assert 'rival for "integer part masked", looked up in a table, with no model at all: top-1 accuracy 0.31.' in body
+    assert body.count("A stronger rival") == 1
 
 
 def test_a_model_card_shows_lineage_curve_and_baseline(tmp_path: Path) -> None:
