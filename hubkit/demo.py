@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from typing import Any
 
 from hubkit.errors import UserError
 from hubkit.hub import Commit, load_rows, resolve
+from hubkit.hub_errors import explained
+from hubkit.ports import free_port
 from hubkit.resources import resource
 
 DEFAULT_PORT = 7860
@@ -63,8 +64,6 @@ def _lineage(commit: Commit) -> dict[str, Any]:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    from hubkit.hub_errors import explained
-
     try:
         with explained(commit.repo):
             path = hf_hub_download(commit.repo, "run.json", revision=commit.revision)
@@ -98,8 +97,6 @@ def fetch_space(repo: str, folder: Path, revision: str | None = None) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    from hubkit.hub_errors import explained
-
     commit = resolve(repo, revision, "space")
     with explained(repo):
         return Path(snapshot_download(repo, repo_type="space", revision=commit.revision, local_dir=folder))
@@ -123,10 +120,12 @@ class RunningSpace:
             raise UserError("a Space needs gradio: pip install 'hubkit[space]'")
         if not (folder / "app.py").is_file():
             raise UserError(f"{folder} is not a Space: it has no app.py")
-        self.port = _free_port(port)
-        self.url = f"http://127.0.0.1:{self.port}"
+        free = free_port(DEFAULT_PORT, 0) if port is None else free_port(port)
+        if free is None:
+            raise UserError(f"port: {port} is in use on 127.0.0.1; choose another with --port")
+        self.url = f"http://127.0.0.1:{free}"
         settings = {
-            "GRADIO_SERVER_PORT": str(self.port),
+            "GRADIO_SERVER_PORT": str(free),
             "GRADIO_SERVER_NAME": "127.0.0.1",
             "GRADIO_ANALYTICS_ENABLED": "False",
             "PYTHONUNBUFFERED": "1",
@@ -174,20 +173,3 @@ class RunningSpace:
 
     def __exit__(self, *error: object) -> None:
         self.stop()
-
-
-def _free_port(wanted: int | None) -> int:
-    """Return a port that nobody listens on.
-
-    Raises:
-        UserError: The one that was asked for is taken.
-    """
-    for port in (wanted,) if wanted is not None else (DEFAULT_PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return probe.getsockname()[1]
-    raise UserError(f"port: {wanted} is in use on 127.0.0.1; choose another with --port")

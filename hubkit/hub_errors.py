@@ -52,7 +52,7 @@ def explain(error: BaseException, repo: str = "the repository") -> UserError:
     elif "xet-write-token" in str(error):
         text = f"the Hub at {constants.ENDPOINT} takes no uploads through Xet: set HF_HUB_DISABLE_XET=1, then {AGAIN}"
     else:
-        text = f"publishing {repo} failed: {redact(str(error)) or type(error).__name__}; {AGAIN}"
+        text = f"the Hub's client failed at {repo}: {redact(str(error)) or type(error).__name__}; {AGAIN}"
     return UserError(text)
 
 

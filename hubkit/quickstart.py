@@ -2,9 +2,9 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.errors import UserError
+from hubkit.ports import free_port
 from hubkit.server import process
 
 CORPUS, MODEL, SPACE = "lab/lorenz-tiny", "lab/lorenz-tiny-roberta", "lab/demo"
@@ -67,7 +68,7 @@ def _hub(root: Path, say: Say) -> Iterator[str]:
     """Have the embedded Hub run, and point this process and its children at it; stop it if it was started here."""
     try:
         known = process.status(root)
-        status = known or process.start(root, port=_port())
+        status = known or process.start(root, port=free_port(process.DEFAULT_PORT, 0) or 0)
         # huggingface_hub reads its environment when it is imported, so nothing before this line may import it.
         os.environ.update(process.client_environment(root))
     except process.HubError as error:
@@ -78,17 +79,6 @@ def _hub(root: Path, say: Say) -> Iterator[str]:
     finally:
         if known is None:
             process.stop(root)
-
-
-def _port() -> int:
-    """Return the usual port, or 0 (any) where somebody else has it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", process.DEFAULT_PORT))
-        except OSError:
-            return 0
-    return process.DEFAULT_PORT
 
 
 def _corpus(folder: Path, say: Say, progress: Progress) -> str:
@@ -128,8 +118,10 @@ def _model(folder: Path, tag: str, say: Say) -> dict[str, Any]:
     output = folder / identity[:12]
     command = ["-m", "hubkit.train", RECIPE, *changes, f"output={output}", f"publish_to={MODEL}"]
     say(f"model     accelerate launch {' '.join(command)}")
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1",
-                "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
+    launcher = [
+        sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--num_processes", "1", "--num_machines", "1",
+        "--mixed_precision", "no", "--dynamo_backend", "no",
+    ]  # fmt: skip
     # Its results are shown at the end, so of its output only the progress is let through.
     nested = os.environ | {"HUBKIT_NESTED": "1"}
     done = subprocess.run([*launcher, *command], stdout=subprocess.DEVNULL, env=nested)
@@ -161,13 +153,14 @@ def _running(folder: Path, say: Say) -> Iterator[str]:
     """Serve the Space from the Hub and ask it a question, as a visitor's browser would."""
     from hubkit.demo import RunningSpace, fetch_space
 
-    home = fetch_space(SPACE, folder / "served")
-    with RunningSpace(home, log=folder / "space.log") as running:
-        from gradio_client import Client
+    with tempfile.TemporaryDirectory() as temporary:
+        home = fetch_space(SPACE, Path(temporary) / "space")
+        with RunningSpace(home, log=folder / "space.log") as running:
+            from gradio_client import Client
 
-        example = json.loads((home / "examples.json").read_text())[0]
-        answer = Client(running.url, verbose=False).predict(example["text"], api_name="/fill")
-        best = answer["masks"][0]["tokens"][0]
-        say(f"          {running.url} fills {example['label']}: {best['token']} with {best['probability']:.0%}"
-            f" (hidden: {example['truth']})")  # fmt: skip
-        yield running.url
+            example = json.loads((home / "examples.json").read_text())[0]
+            answer = Client(running.url, verbose=False).predict(example["text"], api_name="/fill")
+            best = answer["masks"][0]["tokens"][0]
+            fills = f"{best['token']} with {best['probability']:.0%} (hidden: {example['truth']})"
+            say(f"          {running.url} fills {example['label']}: {fills}")
+            yield running.url

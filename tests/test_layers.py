@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
         "hubkit.files",
         "hubkit.hub",
         "hubkit.hub_errors",
+        "hubkit.ports",
         "hubkit.provenance",
         "hubkit.randomness",
         "hubkit.resources",

@@ -45,12 +45,12 @@ def run(
     """Serve a Space on this machine until Ctrl-C. This runs the Space's own code."""
     from hubkit.demo import RunningSpace, fetch_space
 
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(space) if Path(space).is_dir() else fetch_space(space, Path(temporary) / "space", revision)
-        with RunningSpace(folder, port) as running:
-            show(running.url)
-            say("Ctrl-C stops it")
-            try:
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(space) if Path(space).is_dir() else fetch_space(space, Path(temporary) / "space", revision)
+            with RunningSpace(folder, port) as running:
+                show(running.url)
+                say("Ctrl-C stops it")
                 raise typer.Exit(running.process.wait())
-            except KeyboardInterrupt:
-                say("stopped")
+    except KeyboardInterrupt:  # at whatever moment: it is how one ends a server
+        say("stopped")

@@ -50,7 +50,7 @@ def main() -> None:
         find(CONFIG).builder.block("train", 0, 8)  # compiles, for all processes to come
         compare_workers(arguments.rows, Path(scratch))
         compare_stages(arguments.repeats, Path(scratch))
-    print("original (Microcosm), reported: 57–74 worlds/s on one core at the same shape, not written as Parquet")
+    print("original (Microcosm), quoted: 57–74 worlds/s on one core at the same shape, not written as Parquet")
     print(f"load average at the end: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
 
 

@@ -36,7 +36,7 @@ def main() -> None:
     print(f"{'median of ' + str(arguments.repeats):<44}" + "".join(f"{config:>15}" for config in columns))
     for stage in next(iter(columns.values())):
         print(f"{stage:<44}" + "".join(f"{column[stage]:>15,.0f}" for column in columns.values()))
-    print("original (Microcosm), reported: 57–74 worlds/s on one core at the shape of lorenz-xsmall")
+    print("original (Microcosm), quoted: 57–74 worlds/s on one core at the shape of lorenz-xsmall")
     print(f"load average at the end: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
 
 
