@@ -10,56 +10,37 @@ asked for any number in it::
 frame l, the scales diag and the frame r. Every number is a float16, written with the fewest digits that name it, so
 that whoever reads the numbers back has the very values that the generator went on with.
 
-This is generator ``microcosm``: the rows of the Microcosm corpora to the byte. Its frames come from LAPACK's singular
-value decomposition, and some of them have another sign on another CPU, for which the BLAS picks other kernels (1 in
-20,000 at the shape of ``lorenz-xsmall``, 1 in 400 at the full one). So rows with frames can be verified only like for
-like; :meth:`Lorenz.numerics` names what they hang on. Another generator, say a portable one, adds its function to
-`FRAMES` and its name to `WorldSpec.generator`.
+Two generators make them, of one distribution:
+
+- ``portable``: one compiled loop for many worlds, the same bytes on every machine, with singular vectors of its own
+  that have the signs of LAPACK's (`_lorenz_portable.py` and what it loads);
+- ``microcosm``: the rows of the Microcosm corpora to the byte, whose frames hang on a LAPACK (`_lorenz_microcosm.py`).
 """
 
-import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import threadpoolctl
 from pydantic import Field, model_validator
 
-from hubkit.corpora.builder import MAX_ATTEMPTS, Block, CorpusBuilder, CorpusSpec
+from hubkit.corpora.builder import MAX_ATTEMPTS, Block, CorpusBuilder, CountedSpec
 from hubkit.corpora.hashing import BLOCK_ROWS
 from hubkit.errors import UserError
-from hubkit.randomness import item_seeds
+from hubkit.randomness import item_seeds, stream_key
 from hubkit.resources import load_module
 from hubkit.specs import Spec
+from hubkit.tokenizers.lorenz import encode_batch
 
-# One name, whatever name this file goes by: Numba's cache finds the module of its functions again by it.
-kernels = load_module(Path(__file__).with_name("_lorenz_kernels.py"), "hubkit_lorenz_kernels")
-
-# --- constants -------------------------------------------------------------------------------------------------------
-
-STEP_SIZE = 700
-"""Euler steps in a unit of time."""
-STEP_MULTIPS = (1, 2, 4, 8, 16, 32)
-"""How many Euler steps may lie between two observations."""
-PARAM_MEANS = (8.0, 2.66, 25.0)
-"""Where σ, β and ρ are centred; each is |mean · (1 + PARAM_SPREAD · normal)|."""
-PARAM_SPREAD = 0.4
-START_SPREAD = 3.0
-"""Standard deviation of each coordinate of the first point."""
-RADIUS = 55.0
-"""A system that leaves this ball around the origin, at any Euler step, is drawn again."""
-SCALES = (10, 100)
-"""By what a direction may be stretched, beside 1."""
-MOST_SYSTEMS = 5
-"""The tokenizer has ids for `sys0` to `sys4`."""
+# One name each, whatever name this file goes by: Numba's cache finds the modules of its functions again by them.
+_HERE = Path(__file__)
+physics = load_module(_HERE.with_name("_lorenz_physics.py"), "hubkit_lorenz_physics")
+halves = load_module(_HERE.with_name("_lorenz_halves.py"), "hubkit_lorenz_halves")
+microcosm = load_module(_HERE.with_name("_lorenz_microcosm.py"), "hubkit_lorenz_microcosm")
+portable = load_module(_HERE.with_name("_lorenz_portable.py"), "hubkit_lorenz_portable")
 
 _MOST_NUMBERS = 2**31 // BLOCK_ROWS // 8  # an Arrow column of strings holds 2 GiB, and a number takes 8 bytes
-_PHYSICS = (PARAM_MEANS, PARAM_SPREAD, START_SPREAD, RADIUS, float(STEP_SIZE))
-_NO_FRAME = np.empty((0, 0))
-_NO_SCALES = np.empty(0, np.uint16)
 
 # --- config ----------------------------------------------------------------------------------------------------------
 
@@ -69,13 +50,14 @@ _Dim = Annotated[int, Field(ge=1, le=1000)]
 class WorldSpec(Spec):
     """How one world is drawn. Toggles and overrides leave the draws alone: a seed keeps its systems whatever is off."""
 
-    generator: Literal["microcosm"] = "microcosm"
+    generator: Literal["portable", "microcosm"] = "portable"
     """Whose rows these are; see the module's first lines."""
-    integrator: Literal["euler"] = "euler"
-    """Explicit Euler of 1/700: crude (a median of 1–4 % off a tight Runge–Kutta solution), and what Microcosm used."""
+    integrator: Literal["euler", "rk4"] = "euler"
+    """By which rule a step of 1/700 is taken: explicit Euler is crude (a median of 1–4 % off a tight Runge–Kutta
+    solution) and what Microcosm used; the classical Runge–Kutta rule of fourth order is not."""
     num_steps: Annotated[int, Field(ge=1, le=100_000)] = 500
     """Observations in a world."""
-    max_sys: Annotated[int, Field(ge=1, le=MOST_SYSTEMS)] = 5
+    max_sys: Annotated[int, Field(ge=1, le=physics.MOST_SYSTEMS)] = 5
     """A world has 1 to `max_sys` systems."""
     min_dim: _Dim = 3
     """Least dimension that is drawn for the embedding."""
@@ -102,6 +84,11 @@ class WorldSpec(Spec):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if self.generator == "microcosm" and self.integrator != "euler":
+            raise ValueError(
+                f"integrator={self.integrator} is not what generator=microcosm integrates by; set integrator=euler, or "
+                "generator=portable"
+            )
         if self.min_dim >= self.max_dim:
             raise ValueError(
                 f"max_dim={self.max_dim} leaves no dimension to draw from min_dim={self.min_dim} on, because max_dim "
@@ -134,7 +121,7 @@ class WorldSpec(Spec):
             )
 
 
-class LorenzSpec(WorldSpec, CorpusSpec):
+class LorenzSpec(WorldSpec, CountedSpec):
     """A corpus of Lorenz worlds."""
 
     builder: Literal["lorenz"] = "lorenz"
@@ -150,135 +137,24 @@ class LorenzSpec(WorldSpec, CorpusSpec):
         return self
 
 
-# --- worlds ----------------------------------------------------------------------------------------------------------
+# --- single worlds ---------------------------------------------------------------------------------------------------
 
 
-class World(NamedTuple):
-    """One drawn world."""
-
-    text: str
-    """The row."""
-    starts: np.ndarray
-    """float64 of shape (systems, 6): σ, β, ρ, x, y, z of each system, as the decimals that stand in the text."""
-    multips: list[int]
-    """`step_multip` of each system."""
-
-
-class _Draft(NamedTuple):
-    """A world of which everything is drawn, before its frames are made."""
-
-    starts: np.ndarray  # uint16 (systems, 6): bits of σ, β, ρ, x, y, z
-    multips: list[int]
-    series: np.ndarray  # uint16 (steps, old): bits of the columns
-    moments: np.ndarray  # uint16 (2, old): bits of their means and standard deviations; (0, 0) where not normalised
-    normals: np.ndarray  # float64 (old, new): what the frames are made from
-    scales: np.ndarray  # uint16 (k,): bits of diag; (0,) where off
+def _text(seed: int, spec: WorldSpec) -> str | None:
+    """Return the world of a seed, or None where it is dropped."""
+    if spec.generator == "microcosm":
+        (world,) = microcosm.draw_worlds([seed], spec)
+        return None if world is None else world.text
+    try:
+        drawn = _draw(stream_key(seed), range(1), spec, attempts=1)
+    except portable.Hopeless:
+        return None
+    return str(drawn.bytes.data, "ascii")
 
 
-def draw_worlds(seeds: Iterable[int], spec: WorldSpec) -> list[World | None]:
-    """Return the world of each seed, or None where a system was rejected `spec.retries` times.
-
-    A world depends on its own seed only. Many at once take about 0.6 of the time: each step runs over all of them.
-
-    Args:
-        seeds: Any integers from 0 on; NumPy's `default_rng` takes them.
-        spec: Which worlds to draw from.
-    """
-    drafts = [_draft(seed, spec) for seed in seeds]
-    frames = _frames([draft for draft in drafts if draft], spec)
-    return [_finish(draft, *next(frames)) if draft else None for draft in drafts]
-
-
-def _draft(seed: int, spec: WorldSpec) -> _Draft | None:
-    """Make all draws of a world, in Microcosm's order, and integrate its systems."""
-    rng, tables = np.random.default_rng(seed), kernels.half_tables()
-    count = int(rng.integers(1, 1 + spec.max_sys))
-    # Each system's type would be drawn here, by integers(0, 1, count); of one type that takes nothing from the stream.
-    multips = [spec.step_multip or STEP_MULTIPS[i] for i in rng.integers(0, len(STEP_MULTIPS), count).tolist()]
-    starts = np.empty((count, 6), np.uint16)
-    series = np.empty((spec.num_steps, 3 * count), np.uint16)
-    moments = np.empty((2, 3 * count) if spec.normalize else (0, 0), np.uint16)
-    for system, multip in enumerate(multips):
-        how = _PHYSICS, tables, system, multip, spec.normalize
-        for _ in range(spec.retries):
-            if kernels.simulate(rng.standard_normal(6), *how, starts, series, moments):
-                break
-        else:
-            return None
-    return _Draft(starts, multips, series, moments, *_draw_embedding(rng, 3 * count, spec))
-
-
-def _draw_embedding(rng: np.random.Generator, old: int, spec: WorldSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Draw what the frames are made from, and the bits of diag."""
-    new = int(rng.integers(spec.min_dim, spec.max_dim))
-    new = (spec.new_dim or new) if spec.change_dim else old
-    normals = rng.standard_normal((old, new))
-    if not spec.dilate:  # and nothing is drawn after the scales
-        return normals, _NO_SCALES
-    hierarchies = int(rng.integers(1, 3))
-    hierarchies = spec.num_hierarchies or hierarchies
-    chosen = rng.choice(len(SCALES), hierarchies - 1, replace=False).tolist() if hierarchies > 1 else ()
-    return normals, _scales(min(old, new), tuple(sorted(chosen)))
-
-
-@lru_cache(maxsize=10_000)
-def _scales(size: int, chosen: tuple[int, ...]) -> np.ndarray:
-    """Return the bits of diag: ones, then equally many copies of each chosen scale, as many as fit beside the ones."""
-    copies = [SCALES[i] for i in chosen for _ in range(size // (1 + len(chosen)))]
-    return np.array([1] * (size - len(copies)) + copies, np.float16).view(np.uint16)
-
-
-def lapack_frames(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the frames of ``microcosm``: the singular vectors that LAPACK gives.
-
-    Args:
-        normals: float64 of shape (count, old, new).
-
-    Returns:
-        l of shape (count, old, k) and r of shape (count, k, new), where k is the lesser of old and new.
-    """
-    left, _, right = np.linalg.svd(normals, full_matrices=False)
-    return left, right
-
-
-FRAMES: Mapping[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {"microcosm": lapack_frames}
-"""How each generator makes frames from matrices of normals; a frame may depend on its own matrix only."""
-
-
-def _frames(drafts: list[_Draft], spec: WorldSpec) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Return frames l and r of each draft, made together for all of one shape; one that is off is empty."""
-    if not (spec.rotate or spec.rotate_again):
-        return iter([(_NO_FRAME, _NO_FRAME)] * len(drafts))
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for index, draft in enumerate(drafts):
-        groups.setdefault(draft.normals.shape, []).append(index)
-    frames = [(_NO_FRAME, _NO_FRAME)] * len(drafts)
-    for members in groups.values():
-        left, right = FRAMES[spec.generator](np.array([drafts[index].normals for index in members]))
-        for at, index in enumerate(members):
-            frames[index] = (left[at] if spec.rotate else _NO_FRAME, right[at] if spec.rotate_again else _NO_FRAME)
-    return iter(frames)
-
-
-def _finish(draft: _Draft, left: np.ndarray, right: np.ndarray) -> World:
-    """Observe a draft through its frames and write it down."""
-    tables = kernels.half_tables()
-    tail = kernels.describe(draft.series, draft.moments, left, draft.scales, right, tables)
-    text = _head(draft.starts, draft.multips) + str(tail.data, "ascii")
-    *_, decimals = tables
-    return World(text, decimals[draft.starts], draft.multips)
-
-
-def _head(starts: np.ndarray, multips: list[int]) -> str:
-    """Return the text of a world up to its normalization."""
-    texts, systems = kernels.half_texts(), ""
-    for system, (bits, multip) in enumerate(zip(starts.tolist(), multips, strict=True)):
-        sigma, beta, rho, x, y, z = [texts[i] for i in bits]
-        systems += (
-            f"'sys{system}': {{'params': [{sigma}, {beta}, {rho}], 'init_point': [{x}, {y}, {z}], "
-            f"'step_size': {STEP_SIZE}, 'name': 'lorenz', 'step_multip': {multip}}}, "
-        )
-    return f"{{'description': {{'num_sys': {len(multips)}, {systems}"
+def _draw(key: int, indices: range, spec: WorldSpec, attempts: int = MAX_ATTEMPTS, as_ids: bool = False) -> Any:
+    """Return worlds of the portable generator (see :func:`hubkit_lorenz_portable.draw_block`)."""
+    return portable.draw_block(key, indices, attempts, portable.plan_of(spec), portable.PHYSICS, as_ids)
 
 
 @lru_cache(maxsize=64)
@@ -287,12 +163,13 @@ def _world_spec(options: tuple[tuple[str, Any], ...]) -> WorldSpec:
 
 
 def sample_world(seed: int, *, graceful_fail: bool = True, **options: Any) -> str:
-    """Return the world of a seed as one line of text, without the line's end.
+    """Return the world of a seed as one line of text, without the line's end: by default, Microcosm's.
 
     Args:
         seed: An integer from 0 on; the same seed and options give the same text.
         graceful_fail: What to do where a system is rejected `retries` times: return ``{}``, or raise.
-        **options: Fields of :class:`WorldSpec`; those left out have its defaults (the full pipeline, 500 steps).
+        **options: Fields of :class:`WorldSpec`; those left out have its defaults (the full pipeline, 500 steps), but
+            the generator is ``microcosm`` unless it is named.
 
     Raises:
         UserError: An option is unknown or impossible, the seed is not an integer from 0 on, or the world is dropped and
@@ -300,18 +177,20 @@ def sample_world(seed: int, *, graceful_fail: bool = True, **options: Any) -> st
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UserError(f"sample_world: seed={seed!r} is not an integer from 0 on")
+    options = {"generator": "microcosm"} | options
     try:
         spec = _world_spec(tuple(options.items()))
     except TypeError:  # a value that can't be hashed: let the spec refuse it by name
         spec = WorldSpec.build(options, origin="sample_world")
-    (world,) = draw_worlds([int(seed)], spec)
-    if world is not None:
-        return world.text
+    text = _text(int(seed), spec)
+    if text is not None:
+        return text
     if graceful_fail:
         return "{}"
     raise UserError(
-        f"sample_world: seed={seed} is dropped, because one of its systems left the ball of radius {RADIUS:g} in each "
-        f"of retries={spec.retries} tries; take another seed, raise retries, or set graceful_fail=True to get '{{}}'"
+        f"sample_world: seed={seed} is dropped, because one of its systems left the ball of radius "
+        f"{physics.RADIUS:g} in each of retries={spec.retries} tries; take another seed, raise retries, or set "
+        "graceful_fail=True to get '{}'"
     )
 
 
@@ -361,15 +240,22 @@ class Lorenz(CorpusBuilder):
 
     @property
     def summary(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """How the rows are made, in two sentences; the second stage only where the spec has it."""
+        """How the rows are made, for a reader of the card; the second stage only where the spec has it."""
         several = "one Lorenz system" if self.spec.max_sys == 1 else "one or more Lorenz systems"
         bare = not (self.spec.rotate or self.spec.dilate or self.spec.rotate_again)
         seen = "written down as they are" if bare else "observed through a random linear embedding"
+        rule, how_well = {
+            "euler": (
+                "explicit Euler",
+                "Euler steps of this size are crude: the orbits are a median of 1–4 % off the exact ones.",
+            ),
+            "rk4": ("fourth-order Runge–Kutta", "Orbits follow the exact ones until chaos parts them."),
+        }[self.spec.integrator]
         return (
-            f"Each row is a small world: {several} with random parameters and starting points, integrated by explicit "
-            f"Euler steps of 1/{STEP_SIZE} and {seen}. It is written as one Python dict that holds the parameters"
+            f"Each row is a small world: {several} with random parameters and starting points, integrated by {rule} "
+            f"steps of 1/{physics.STEP_SIZE} and {seen}. It is written as one Python dict that holds the parameters"
             f"{'' if bare else ', the embedding'} and the observations, so that a language model can be asked for any "
-            "number in it."
+            f"number in it. {how_well} The generator is `{self.spec.generator}`."
         )
 
     @property
@@ -386,16 +272,13 @@ class Lorenz(CorpusBuilder):
         return round(120 + 240 * systems + 8 * numbers)
 
     def row(self, seed: int) -> dict[str, Any] | None:
-        """Return the world of a seed, or None where it is dropped.
-
-        Args:
-            seed: Any integer from 0 on.
+        """Return the world that ``microcosm`` draws from a seed, or None where it is dropped.
 
         Returns:
             `text`; `params` (σ, β, ρ) and `init_point` (x, y, z) of each system, as the decimals of the text;
             `step_multip` of each system.
         """
-        (world,) = draw_worlds([seed], self.spec)
+        (world,) = microcosm.draw_worlds([seed], self.spec)
         return None if world is None else _row(world)
 
     def block(self, split: str, start: int, stop: int) -> Block:
@@ -404,46 +287,84 @@ class Lorenz(CorpusBuilder):
         Raises:
             UserError: A row was dropped `MAX_ATTEMPTS` times.
         """
+        if self.spec.generator == "microcosm":
+            return self._microcosm_block(split, start, stop)
+        drawn = self._drawn(split, start, stop, as_ids=False)
+        return Block(_batch(drawn, self.schema), drawn.rejected)
+
+    def ids(self, split: str, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the token ids of rows `start` to `stop` (exclusive): those of the tokenizer, without making text.
+
+        Returns:
+            uint16 ids of all rows, one after the other, and int64 offsets (rows + 1,): where each row begins.
+
+        Raises:
+            UserError: A row was dropped `MAX_ATTEMPTS` times.
+        """
+        if self.spec.generator == "microcosm":
+            return encode_batch(self.block(split, start, stop).rows.column("text"))
+        drawn = self._drawn(split, start, stop, as_ids=True)
+        return drawn.bytes.view("<u2").astype(np.uint16, copy=False), drawn.offsets // 2
+
+    def _drawn(self, split: str, start: int, stop: int, as_ids: bool) -> Any:
+        try:
+            return _draw(self.stream(split), range(start, stop), self.spec, MAX_ATTEMPTS, as_ids)
+        except portable.Hopeless as hopeless:
+            raise self._impossible(split, hopeless.args[0]) from None
+
+    def _microcosm_block(self, split: str, start: int, stop: int) -> Block:
         key, pending, rejected = self.stream(split), range(start, stop), 0
-        kept: dict[int, World] = {}
+        kept: dict[int, Any] = {}
         for attempt in range(MAX_ATTEMPTS):
-            worlds = draw_worlds(item_seeds(key, pending, attempt), self.spec)
+            worlds = microcosm.draw_worlds(item_seeds(key, pending, attempt), self.spec)
             kept |= {index: world for index, world in zip(pending, worlds, strict=True) if world}
             pending = [index for index in pending if index not in kept]
             if not pending:
                 rows = [_row(kept[index]) for index in range(start, stop)]
                 return Block(pa.RecordBatch.from_pylist(rows, schema=self.schema), rejected)
             rejected += len(pending)
-        raise UserError(
-            f"row {pending[0]} of {split}: {MAX_ATTEMPTS} draws in a row were dropped, each after "
+        raise self._impossible(split, pending[0])
+
+    def _impossible(self, split: str, index: int) -> UserError:
+        return UserError(
+            f"row {index} of {split}: {MAX_ATTEMPTS} draws in a row were dropped, each after "
             f"retries={self.spec.retries}; raise retries"
         )
 
     def numerics(self) -> dict[str, str]:
-        """Return what the frames depend on beside the spec: the LAPACK at work, its version and its kernels.
-
-        Without frames there is nothing; with them, 1 row in 400 to 20,000 differs where any of these does.
-        """
-        if not (self.spec.rotate or self.spec.rotate_again):
-            return {}
-        pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-        pools.sort(key=lambda pool: "numpy" not in pool["filepath"])  # NumPy's own before that of another library
-        if pools:
-            library, version = pools[0]["internal_api"], pools[0]["version"]
-            kernel = pools[0].get("architecture")
-        else:  # such as Apple's Accelerate, which threadpoolctl doesn't know
-            built = np.show_config(mode="dicts")["Build Dependencies"]["lapack"]
-            library, version, kernel = built["name"], built["version"], None
-        return {
-            "lapack": str(library),
-            "lapack_version": str(version or "unknown"),
-            "lapack_kernel": str(kernel or platform.machine()),
-        }
+        """Return what the rows depend on beside the spec: the LAPACK of ``microcosm``, and otherwise nothing."""
+        return microcosm.numerics(self.spec) if self.spec.generator == "microcosm" else {}
 
 
-def _row(world: World) -> dict[str, Any]:
+def world_ids(builder: Lorenz, split: str, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return :meth:`Lorenz.ids`."""
+    return builder.ids(split, start, stop)
+
+
+def _row(world: Any) -> dict[str, Any]:
     params, init_point = world.starts[:, :3].tolist(), world.starts[:, 3:].tolist()
     return {"text": world.text, "params": params, "init_point": init_point, "step_multip": world.multips}
+
+
+def _batch(drawn: Any, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a block of worlds as rows, on the buffers that they lie in."""
+    *_, decimals = halves.half_tables()
+    starts, rows = decimals[drawn.starts], len(drawn.counts)
+    if drawn.offsets[-1] >= 2**31:
+        raise UserError(
+            f"num_steps: {rows} rows come to {drawn.offsets[-1]} bytes of text, and Arrow holds 2 GiB; lower it"
+        )
+    text = pa.Array.from_buffers(
+        pa.string(), rows, [None, pa.py_buffer(drawn.offsets.astype(np.int32)), pa.py_buffer(drawn.bytes)]
+    )
+    ends = pa.array(np.concatenate([[0], np.cumsum(drawn.counts)]).astype(np.int32))
+    thirds = pa.array(np.arange(0, 3 * len(starts) + 1, 3, dtype=np.int32))
+
+    def points(part: np.ndarray) -> pa.Array:
+        return pa.ListArray.from_arrays(ends, pa.ListArray.from_arrays(thirds, pa.array(part.ravel())))
+
+    multips = pa.ListArray.from_arrays(ends, pa.array(drawn.multips.astype(np.int32)))
+    return pa.RecordBatch.from_arrays([text, points(starts[:, :3]), points(starts[:, 3:]), multips], schema=schema)
 
 
 BUILDER = Lorenz

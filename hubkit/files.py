@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty temporary folder beside `folder`; when the block ends well, sync what is in it and rename it.
+
+    Of two writers the first one's result stays. After an error the temporary folder is removed; after a kill it stays
+    behind as `.NAME.PID.tmp`: see :func:`sweep_temporary`.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for path in [*temporary.rglob("*"), temporary]:
+            _sync(path)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` with `content` in one step."""
     with atomic_path(path) as temporary:
@@ -39,7 +64,11 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 def sweep_temporary(folder: Path) -> None:
     """Remove what killed writers left behind in a folder; to be called while nobody else writes there."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        if _TEMPORARY.fullmatch(path.name):
+        if not _TEMPORARY.fullmatch(path.name):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 

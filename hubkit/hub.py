@@ -32,7 +32,7 @@ class Commit:
 
 
 def resolve(repo: str, revision: str | None = None, repo_type: str = "dataset") -> Commit:
-    """Return the commit that a revision of a repository means now.
+    """Return the commit that a revision of a repository means now; offline, what it meant when it was fetched.
 
     Args:
         repo: ``owner/name``.
@@ -40,10 +40,13 @@ def resolve(repo: str, revision: str | None = None, repo_type: str = "dataset") 
         repo_type: ``dataset``, ``model`` or ``space``.
 
     Raises:
-        UserError: The Hub is down, refuses the token, or has no such repository or revision.
+        UserError: The Hub is down, refuses the token, or has no such repository or revision; or we are offline
+            (HF_HUB_OFFLINE=1) and it was not fetched before.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, is_offline_mode
 
+    if is_offline_mode():
+        return _resolve_fetched(repo, revision, repo_type)
     api = HfApi()
     with explained(repo):
         commit = api.repo_info(repo, revision=revision, repo_type=repo_type).sha
@@ -71,7 +74,7 @@ def check_token(repo: str) -> None:
 def load_rows(
     repo: str, revision: str | None, split: str, config: str | None = None, columns: tuple[str, ...] = ()
 ) -> "datasets.Dataset":
-    """Return one split of a dataset, through plain `load_dataset`.
+    """Return one split of a dataset, through plain `load_dataset`; offline, of what :func:`fetch_dataset` fetched.
 
     Args:
         repo: ``owner/name``.
@@ -85,10 +88,15 @@ def load_rows(
     """
     import datasets
     from datasets.exceptions import DatasetsError
+    from huggingface_hub import is_offline_mode
 
     with explained(repo):
+        place = repo
+        if is_offline_mode():
+            # By itself `load_dataset` would take whatever commit of the dataset was prepared last.
+            place = str(fetch_dataset(repo, _resolve_fetched(repo, revision, "dataset").revision))
         try:
-            rows = datasets.load_dataset(repo, config, split=split, revision=revision)
+            rows = datasets.load_dataset(place, config, split=split, revision=revision)
         except (DatasetsError, ValueError) as error:  # ValueError: no such config or split
             said = " ".join(str(error).split())
             raise UserError(f"dataset: can't load {split!r} of {repo}: {said}") from None
@@ -100,12 +108,76 @@ def load_rows(
 
 
 def fetch_model(repo: str, revision: str) -> Path:
-    """Download a model repository at a commit and return its folder in the cache.
+    """Download a model repository at a commit and return its folder in the cache; offline, look for it there.
 
     Raises:
-        UserError: The Hub is down or refuses.
+        UserError: The Hub is down or refuses; or we are offline and not all of it was fetched before.
     """
-    from huggingface_hub import snapshot_download
+    return _fetch(repo, revision, "model", MODEL_FILES)
+
+
+def fetch_dataset(repo: str, revision: str) -> Path:
+    """Download a dataset repository at a commit and return its folder in the cache; offline, look for it there.
+
+    Raises:
+        UserError: The Hub is down or refuses; or we are offline and not all of it was fetched before.
+    """
+    return _fetch(repo, revision, "dataset")
+
+
+def remember(commit: Commit, revision: str | None, repo_type: str) -> None:
+    """Note in the cache what a revision, and the release if there is one, mean, for when we are offline.
+
+    Args:
+        commit: From :func:`resolve`.
+        revision: What was asked for; None is the newest.
+        repo_type: ``dataset`` or ``model``.
+
+    Raises:
+        UserError: The Hub is down, or the revision has moved on in the meantime.
+    """
+    from huggingface_hub import HfApi
+
+    with explained(commit.repo):
+        for name in {revision, commit.release} if commit.release else {revision}:
+            found = HfApi().resolve_revision(commit.repo, repo_type=repo_type, revision=name).resolved
+            if found != commit.revision:
+                raise UserError(f"{name or 'main'} of {commit.repo} has moved on: run the same command again")
+
+
+def _fetch(repo: str, revision: str, repo_type: str, patterns: list[str] | None = None) -> Path:
+    from huggingface_hub import errors, snapshot_download
 
     with explained(repo):
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=MODEL_FILES))
+        try:
+            return Path(snapshot_download(repo, repo_type=repo_type, revision=revision, allow_patterns=patterns))
+        except errors.LocalEntryNotFoundError as error:
+            if not isinstance(error.__cause__, errors.OfflineModeIsEnabled):
+                raise
+            raise _not_fetched(repo, revision) from None
+
+
+def _resolve_fetched(repo: str, revision: str | None, repo_type: str) -> Commit:
+    """Return the commit that a revision meant when it was fetched.
+
+    Raises:
+        UserError: It never was; only single files of a repository do not count, for nothing says what is missing.
+    """
+    from huggingface_hub import HfApi, constants, errors, get_cached_repo_tree
+
+    with explained(repo):
+        try:
+            commit = HfApi().resolve_revision(repo, repo_type=repo_type, revision=revision).resolved
+            get_cached_repo_tree(repo, repo_type=repo_type, revision=commit)
+        except (errors.RevisionResolutionError, errors.CachedRepoTreeNotFoundError):
+            raise _not_fetched(repo, revision) from None
+    references = Path(constants.HF_HUB_CACHE) / f"{repo_type}s--{repo.replace('/', '--')}" / "refs"
+    known = sorted(path for path in references.glob("v*") if _RELEASE.fullmatch(path.name))
+    return Commit(repo, commit, next((path.name for path in known if path.read_text() == commit), None))
+
+
+def _not_fetched(repo: str, revision: str | None) -> UserError:
+    return UserError(
+        f"HF_HUB_OFFLINE is set, and {repo} at {revision or 'its newest commit'} is not, or not completely, in the "
+        "cache: run `hubkit prefetch RECIPE` where there is a network, with the same HF_HOME"
+    )

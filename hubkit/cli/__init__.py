@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from hubkit import __version__
-from hubkit.cli import corpora, hub, models, publishing, quickstart, space
+from hubkit.cli import corpora, hub, models, prefetch, publishing, quickstart, space, tokenizers
 from hubkit.cli.output import quiet_libraries
 from hubkit.errors import UserError
 
@@ -57,6 +57,8 @@ quickstart.register(app)
 corpora.register(app)
 publishing.register(app)
 models.register(app)
+tokenizers.register(app)
+prefetch.register(app)
 app.add_typer(space.app, name="space")
 app.add_typer(hub.app, name="hub")
 

@@ -9,15 +9,21 @@ speaks `datasets`.
 """
 
 import hashlib
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow as pa
 
 from hubkit import __version__
+from hubkit.corpora.builder import CorpusBuilder
 from hubkit.corpora.hashing import BLOCK_ROWS
+from hubkit.corpora.job import prepare
 from hubkit.corpora.registry import find, restore
 from hubkit.specs import canonical_json
 
@@ -28,6 +34,8 @@ class CorpusConfig(datasets.BuilderConfig):
 
     reference: str = ""
     spec: dict[str, Any] | None = None
+    prepared: str = ""
+    """Where the preparation lies (see :class:`hubkit.corpora.builder.CorpusBuilder`)."""
     identity: str = ""
     """Hash of all that the rows depend on, so that caches never mix two specs or two versions of a generator."""
 
@@ -43,16 +51,20 @@ class CorpusDataset(datasets.ArrowBasedBuilder):
     VERSION = datasets.Version(__version__)
     config: CorpusConfig
 
-    def _info(self) -> datasets.DatasetInfo:
+    def _builder(self) -> CorpusBuilder:
         builder = restore(self.config.reference, self.config.spec or {})
+        builder.prepared = Path(self.config.prepared)
+        return builder
+
+    def _info(self) -> datasets.DatasetInfo:
+        builder = self._builder()
         return datasets.DatasetInfo(
             description=builder.summary, features=datasets.Features.from_arrow_schema(builder.schema)
         )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        spec = self.config.spec or {}
         generators = []
-        for split, rows in spec["splits"].items():
+        for split, rows in self._builder().rows.items():
             # A list among gen_kwargs is what `datasets` divides among processes.
             starts = list(range(0, rows, BLOCK_ROWS))
             arguments = {"split": split, "starts": starts, "rows": rows}
@@ -60,10 +72,10 @@ class CorpusDataset(datasets.ArrowBasedBuilder):
         return generators
 
     def _generate_tables(self, split: str, starts: list[int], rows: int) -> Iterator[tuple[Any, pa.Table]]:
-        builder = restore(self.config.reference, self.config.spec or {})
+        builder = self._builder()
         for start in starts:
-            block = builder.block(split, start, min(rows, start + BLOCK_ROWS))
-            yield (start,), pa.Table.from_batches([block.rows])
+            for block in builder.blocks(split, start, min(rows, start + BLOCK_ROWS)):
+                yield (start,), pa.Table.from_batches([block.rows])
 
 
 def dataset_builder(target: str, overrides: Iterable[str] = (), cache_dir: str | None = None) -> CorpusDataset:
@@ -79,12 +91,17 @@ def dataset_builder(target: str, overrides: Iterable[str] = (), cache_dir: str |
     """
     corpus = find(target, overrides)
     builder = corpus.builder
-    identity = canonical_json([builder.spec.sha256, builder.version, builder.numerics()])
-    return CorpusDataset(
+    folder = tempfile.mkdtemp(prefix="hubkit-")
+    prepare(builder, Path(folder))
+    parts = [builder.spec.sha256, builder.version, builder.numerics(), *(source.sha256 for source in builder.sources())]
+    dataset = CorpusDataset(
         dataset_name=builder.name,
         config_name=corpus.config or builder.name,
         cache_dir=cache_dir,
         reference=corpus.reference,
         spec=builder.spec.model_dump(mode="json"),
-        identity=hashlib.sha256(identity.encode()).hexdigest(),
+        prepared=str(builder.prepared),
+        identity=hashlib.sha256(canonical_json(parts).encode()).hexdigest(),
     )
+    weakref.finalize(dataset, shutil.rmtree, folder, True)
+    return dataset

@@ -1,4 +1,4 @@
-"""Runs a build's shards on this machine's cores."""
+"""Runs items of work, such as a build's shards, on this machine's cores."""
 
 import multiprocessing
 import os
@@ -10,56 +10,46 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
-from pathlib import Path
 from typing import Any
 
-from hubkit.corpora.builder import CorpusBuilder
-from hubkit.corpora.layout import Shard
-from hubkit.corpora.registry import restore
-from hubkit.corpora.shards import make_shard
 from hubkit.errors import UserError
 
+Task = Callable[[Any, Callable[[int], None]], Any]
+"""Does one item of work and tells how far it is; picklable, and kept by a worker from one item to the next."""
+
+_task: Task | None = None
 _progress: Any = None
 
 
 def run_local(
-    builder: CorpusBuilder,
-    reference: str,
-    shards: Iterable[Shard],
-    folder: Path,
-    writer: dict[str, Any],
-    workers: int,
-    advance: Callable[[int], None],
+    task: Task, items: Iterable[Any], workers: int, advance: Callable[[int], None], keep: Callable[[Any], object] = id
 ) -> None:
-    """Make shards, in this process or in `workers` others, until all are done or one fails.
+    """Do items of work, in this process or in `workers` others, until all are done or one fails.
 
     Args:
-        builder: Whose rows.
-        reference: How a worker finds the builder (see :mod:`hubkit.corpora.registry`).
-        shards: What to make.
-        folder: The corpus folder.
-        writer: Options of the Parquet writer.
+        task: Does one item.
+        items: What to do, each picklable.
         workers: Processes; 1 stays in this one.
-        advance: Called with numbers of rows as they are made.
+        advance: Called with what the task reports, in this process.
+        keep: Called with what the task returns, in this process and in any order.
 
     Raises:
         UserError: A worker was killed from outside.
-        Exception: Whatever a shard raised; shards under way are stopped, finished ones stay.
+        Exception: Whatever an item raised; items under way are stopped.
     """
-    todo = list(shards)
+    todo = list(items)
     if min(workers, len(todo)) <= 1:
-        for shard in todo:
-            make_shard(builder, shard, folder, writer, advance)
+        for item in todo:
+            keep(task(item, advance))
         return
     # Spawned, not forked: Arrow's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     rows = context.Queue()
-    pool = ProcessPoolExecutor(min(workers, len(todo)), context, initializer=_start_worker, initargs=(rows,))
-    spec = builder.spec.model_dump()
+    pool = ProcessPoolExecutor(min(workers, len(todo)), context, initializer=_start_worker, initargs=(rows, task))
     try:
         with _interrupts_held():
-            futures = {pool.submit(_work, reference, spec, shard, folder, writer) for shard in todo}
-        _follow(futures, rows, advance)
+            futures = {pool.submit(_work, item) for item in todo}
+        _follow(futures, rows, advance, keep)
         pool.shutdown()
     except BaseException as error:
         _stop(pool)
@@ -94,13 +84,15 @@ def _interrupts_held() -> Iterator[None]:
         handler(signal.SIGINT, None)
 
 
-def _follow(futures: set[Future[None]], rows: Any, advance: Callable[[int], None]) -> None:
-    """Wait for all shards and pass on what the workers report; raise what the first to fail raised."""
+def _follow(
+    futures: set[Future[Any]], rows: Any, advance: Callable[[int], None], keep: Callable[[Any], object]
+) -> None:
+    """Wait for all items and pass on what the workers report; raise what the first to fail raised."""
     while futures:
         done, futures = wait(futures, timeout=0.2, return_when=FIRST_COMPLETED)
         _drain(rows, advance)
         for future in done:
-            future.result()
+            keep(future.result())
 
 
 def _drain(rows: Any, advance: Callable[[int], None]) -> None:
@@ -121,10 +113,10 @@ def _stop(pool: ProcessPoolExecutor) -> None:
         process.join()
 
 
-def _start_worker(rows: Any) -> None:
-    """Prepare a worker: report rows to the parent, and never outlive it."""
-    global _progress  # noqa: PLW0603
-    _progress = rows
+def _start_worker(rows: Any, task: Task) -> None:
+    """Prepare a worker: report to the parent, and never outlive it."""
+    global _progress, _task
+    _progress, _task = rows, task
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -135,5 +127,6 @@ def _start_worker(rows: Any) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _work(reference: str, spec: dict[str, Any], shard: Shard, folder: Path, writer: dict[str, Any]) -> None:
-    make_shard(restore(reference, spec), shard, folder, writer, _progress.put)
+def _work(item: Any) -> Any:
+    assert _task is not None
+    return _task(item, _progress.put)

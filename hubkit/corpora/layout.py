@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from hubkit.corpora.hashing import BLOCK_ROWS
 from hubkit.errors import UserError
 
+WORK = ".hubkit-build"
+"""Folder of a build's unfinished business: the plan, the preparation, a record a finished shard, the lock."""
+
 SHARD_BYTES = 256 << 20
 """Aim for the rows of a shard, uncompressed; text compresses to a third, so files stay well under the Hub's 500 MB."""
 

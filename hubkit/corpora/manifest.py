@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hubkit.errors import UserError
 from hubkit.files import write_atomic
@@ -15,18 +15,56 @@ MANIFEST = "corpus.json"
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Characters(Spec):
-    """Lengths of a text column, in characters."""
+class Lengths(Spec):
+    """Lengths of the values of a column."""
 
     min: int
     mean: float
     max: int
+    total: int
 
 
 class ColumnStatistics(Spec):
-    """What the card says of a text column."""
+    """What the card says of a column: characters of a text, items of a list."""
 
-    characters: Characters
+    characters: Lengths | None = None
+    items: Lengths | None = None
+
+
+class SourceRecord(BaseModel):
+    """Something from outside that rows were made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    bytes: int
+    sha256: Sha256
+
+
+class PairOverlap(Spec):
+    """How much of one split occurs in another."""
+
+    split: str
+    other: str
+    rows: int
+    """Rows of `split` that are also rows of `other`."""
+    ngrams: int
+    """Different n-grams in the sample of `split`."""
+    shared: int
+    """Those of them that occur in `other`."""
+
+
+class Overlap(Spec):
+    """What the splits have in common; see :mod:`hubkit.corpora.overlap`."""
+
+    column: str
+    unit: Literal["words", "items"]
+    n: int
+    sampled: float
+    """The share of all n-grams that was compared."""
+    repeats: dict[str, int]
+    """Rows of each split that repeat an earlier row of it."""
+    pairs: list[PairOverlap]
 
 
 class ShardRecord(Spec):
@@ -45,6 +83,8 @@ class SplitRecord(Spec):
     rows: int
     rows_sha256: Sha256
     rejected: int
+    failed: int
+    """Draws that raised an exception in the builder's code and were drawn again."""
     statistics: dict[str, ColumnStatistics]
     shards: list[ShardRecord]
 
@@ -65,7 +105,13 @@ class Manifest(Spec):
     columns: list[dict[str, str]]
     summary: str
     license: str
+    origin: Literal["generated", "found"]
     tokenizer: str | None
+    sources: list[SourceRecord]
+    facts: dict[str, Any]
+    reports: list[str]
+    """Files beside this one that say more, such as `quarantine.jsonl`; they are not published."""
+    overlap: Overlap | None
     splits: dict[str, SplitRecord]
 
     @property

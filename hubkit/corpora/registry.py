@@ -70,9 +70,10 @@ def find(target: str, overrides: Iterable[str] = (), limit: int | None = None) -
     """Return the corpus that a user names on the command line.
 
     Args:
-        target: A named config (``lorenz-tiny``); a builder file (``mine.py``, its first config; ``mine.py:config`` for
-            another); a spec file (``my.yaml``: ``builder:`` and fields, or ``config:`` and the fields that differ); or
-            the ``corpus.json`` of a corpus that is to be made again.
+        target: A named config (``lorenz-tiny``); a family, its fields given as overrides (``text``); a builder file
+            (``mine.py``, its first config; ``mine.py:config`` for another); a spec file (``my.yaml``: ``builder:`` and
+            fields, or ``config:`` and the fields that differ); or the ``corpus.json`` of a corpus that is to be made
+            again.
         overrides: Assignments such as ``num_steps=50`` or ``splits.train=1000``.
         limit: Keep at most so many rows of each split; this makes another, smaller spec.
 
@@ -84,8 +85,7 @@ def find(target: str, overrides: Iterable[str] = (), limit: int | None = None) -
     if limit is not None:
         if limit < 1:
             raise UserError(f"limit: {limit} rows is less than one")
-        smaller = {split: min(rows, limit) for split, rows in spec.splits.items()}
-        spec = builder.spec_type.build(spec.model_dump() | {"splits": smaller}, origin=target)
+        spec = builder.spec_type.build(spec.model_dump() | spec.limited(limit), origin=target)
     named = (name for name, known in builder.configs.items() if known.sha256 == spec.sha256)
     return Corpus(builder(spec), reference, next(named, None))
 
@@ -117,12 +117,23 @@ def _resolve(target: str, beside: Path = Path()) -> tuple[str, type[CorpusBuilde
     for builder in known.values():
         if target in builder.configs:
             return builder.name, builder, _config_values(builder, target)
+    if target in known:
+        return target, known[target], {"builder": target}
     configs = ", ".join(name for builder in known.values() for name in builder.configs)
-    raise UserError(f"config: {target!r} is unknown (known: {configs}; or a .yaml spec, or a .py builder)")
+    raise UserError(
+        f"config: {target!r} is unknown (known: {configs}; or a family: {', '.join(known)}; or a .yaml spec, or a .py "
+        "builder)"
+    )
 
 
 def _resolve_file(path: Path) -> tuple[str, type[CorpusBuilder], dict[str, Any]]:
-    """Return reference, builder and field values of a spec file or a manifest."""
+    """Return reference, builder and field values of a spec file, a manifest, or another program's config file."""
+    if path.suffix == ".json" and path.is_file():
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        for name, builder in builders().items():
+            foreign = builder.read_foreign(text)
+            if foreign is not None:
+                return name, builder, foreign
     values = read_mapping(path)
     if isinstance(values.get("spec"), dict) and "generator_version" in values:
         return _resolve_manifest(path, values)

@@ -1,23 +1,21 @@
 """Makes one shard: rows → Parquet under its name, and a record of what was written. Runs in a worker process."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hubkit.corpora.builder import Block, CorpusBuilder
+from hubkit.corpora.builder import Block, CorpusBuilder, Failure, blamed, too_many
 from hubkit.corpora.hashing import BLOCK_ROWS, block_digest, rows_sha256, type_name
-from hubkit.corpora.layout import Shard
-from hubkit.corpora.manifest import Characters, ColumnStatistics
+from hubkit.corpora.layout import WORK, Shard
+from hubkit.corpora.overlap import Sketch, sketch_path
+from hubkit.corpora.plan import Plan
+from hubkit.corpora.statistics import Statistics
 from hubkit.errors import UserError
 from hubkit.files import atomic_path, file_sha256, write_atomic
-
-WORK = ".hubkit-build"
-"""Folder of a build's unfinished business: the plan, a record a finished shard, the lock."""
 
 
 def check_schema(schema: pa.Schema) -> None:
@@ -45,7 +43,12 @@ def record_path(folder: Path, shard: Shard) -> Path:
 
 
 def make_shard(
-    builder: CorpusBuilder, shard: Shard, folder: Path, writer: dict[str, Any], advance: Callable[[int], None]
+    builder: CorpusBuilder,
+    shard: Shard,
+    folder: Path,
+    writer: dict[str, Any],
+    plan: Plan,
+    advance: Callable[[int], None],
 ) -> None:
     """Generate, write and sync one shard, then its record.
 
@@ -54,31 +57,40 @@ def make_shard(
         shard: Which rows.
         folder: The corpus folder.
         writer: Options of the Parquet writer, as in the manifest.
+        plan: Whether to sketch the rows, and how many exceptions to bear.
         advance: Called with the number of rows after each block.
 
     Raises:
         OSError: The disk is full or not writable; no half-written file keeps a final name.
-        UserError: The builder says that its spec can't be met, or gives other rows than it was asked for.
+        UserError: The builder says that its spec can't be met, gives other rows than it was asked for, or fails too
+            often.
         RuntimeError: The builder failed; the message says on which rows, and the cause why.
     """
     digests: list[bytes] = []
-    statistics = TextStatistics(builder.schema)
-    rejected = 0
+    statistics, sketch = Statistics(builder.schema), Sketch(builder.schema) if plan.overlap else None
+    rejected, failures = 0, list[Failure]()
     with atomic_path(folder / shard.file) as temporary:
         with pq.ParquetWriter(temporary, builder.schema, **_parquet_options(writer)) as parquet:
             group: list[pa.RecordBatch] = []
-            for start in range(shard.start, shard.stop, BLOCK_ROWS):
-                stop = min(start + BLOCK_ROWS, shard.stop)
-                block = _block(builder, shard.split, start, stop)
+            for block in checked_blocks(builder, shard.split, shard.start, shard.stop):
                 digests.append(block_digest(block.rows))
                 statistics.add(block.rows)
+                if sketch:
+                    sketch.add(block.rows)
                 rejected += block.rejected
+                if block.failures:
+                    failures += block.failures
+                    _bear(folder, shard, failures, plan.max_failures)
                 group.append(block.rows)
-                if len(group) * BLOCK_ROWS >= writer["row_group_rows"] or stop == shard.stop:
+                if len(group) * BLOCK_ROWS >= writer["row_group_rows"]:
                     parquet.write_table(pa.Table.from_batches(group), writer["row_group_rows"])
                     group = []
                 advance(block.rows.num_rows)
+            if group:
+                parquet.write_table(pa.Table.from_batches(group), writer["row_group_rows"])
         size, sha256 = temporary.stat().st_size, file_sha256(temporary)
+    if sketch:
+        sketch.write(sketch_path(folder, shard))
     record = {
         "shard": {
             "file": shard.file,
@@ -89,17 +101,59 @@ def make_shard(
         },
         "digests": [digest.hex() for digest in digests],
         "rejected": rejected,
-        "characters": statistics.state(),
+        "failures": [{"split": shard.split} | failure._asdict() for failure in failures],
+        "statistics": statistics.state(),
     }
     write_atomic(record_path(folder, shard), json.dumps(record))
 
 
-def finished_record(folder: Path, shard: Shard) -> dict[str, Any] | None:
-    """Return the record of a shard that an earlier run finished, if its file is still what the record says."""
+def checked_blocks(builder: CorpusBuilder, split: str, start: int, stop: int) -> Iterator[Block]:
+    """Yield the blocks of a range of rows from a builder, which may be anybody's code.
+
+    Raises:
+        UserError: A block has other rows or columns than were asked for.
+        RuntimeError: The builder failed; the message says on which rows.
+    """
+    source = iter(builder.blocks(split, start, stop))
+    for first in range(start, stop, BLOCK_ROWS):
+        last = min(first + BLOCK_ROWS, stop)
+        with blamed(builder, f"on rows {first} to {last - 1} of {split}"):
+            block = next(source, None)
+            rows = block.rows.num_rows if block else 0  # what is no block at all fails here, under the builder's name
+        if block is None or rows != last - first or not block.rows.schema.equals(builder.schema):
+            names = block.rows.schema.names if block else []
+            raise UserError(
+                f"{builder.name}.block({split!r}, {first}, {last}) returned {rows} rows of {names}; "
+                f"{last - first} rows in its schema are needed"
+            )
+        yield block
+
+
+def _bear(folder: Path, shard: Shard, failures: list[Failure], most: int) -> None:
+    """Stop where the exceptions of this shard and of all finished ones are more than a build bears.
+
+    Raises:
+        UserError: Shows the last of them.
+    """
+    finished = (json.loads(path.read_bytes()) for path in (folder / WORK).glob("*-of-*.json"))
+    count = len(failures) + sum(len(record["failures"]) for record in finished)
+    if count > most:
+        raise too_many(failures, most)
+
+
+def finished_record(folder: Path, shard: Shard, thorough: bool = True) -> dict[str, Any] | None:
+    """Return the record of a shard that an earlier run finished, if its file is still what the record says.
+
+    Args:
+        folder: The corpus folder.
+        shard: Which one.
+        thorough: Read the whole file and compare its hash; else its size.
+    """
     try:
         record = json.loads(record_path(folder, shard).read_text())
         path = folder / shard.file
-        if path.stat().st_size == record["shard"]["bytes"] and file_sha256(path) == record["shard"]["file_sha256"]:
+        same = path.stat().st_size == record["shard"]["bytes"]
+        if same and (not thorough or file_sha256(path) == record["shard"]["file_sha256"]):
             return record
     except (OSError, ValueError, KeyError, TypeError):
         pass
@@ -110,67 +164,6 @@ def _holds_view(type: pa.DataType) -> bool:
     views = (pa.types.is_string_view, pa.types.is_binary_view, pa.types.is_list_view, pa.types.is_large_list_view)
     inner = (type.field(index).type for index in range(type.num_fields))
     return any(is_view(type) for is_view in views) or any(_holds_view(part) for part in inner)
-
-
-def _block(builder: CorpusBuilder, split: str, start: int, stop: int) -> Block:
-    """Return a block from the builder, which may be anybody's code."""
-    try:
-        block = builder.block(split, start, stop)
-    except UserError:
-        raise
-    except Exception as error:
-        # Its own kind of exception might not survive the way to the parent process, or be taken for a full disk.
-        what = f"{type(error).__name__}: {error}"
-        raise RuntimeError(f"{builder.name} failed on rows {start} to {stop - 1} of {split}: {what}") from error
-    if block.rows.num_rows != stop - start or not block.rows.schema.equals(builder.schema):
-        raise UserError(
-            f"{builder.name}.block({split!r}, {start}, {stop}) returned {block.rows.num_rows} rows of "
-            f"{block.rows.schema.names}; {stop - start} rows in its schema are needed"
-        )
-    return block
-
-
-class TextStatistics:
-    """Running minimum, maximum and sum of lengths of the text columns; sums of parts join exactly."""
-
-    def __init__(self, schema: pa.Schema):
-        self.columns = [field.name for field in schema if type_name(field.type) == "string"]
-        self.values: dict[str, dict[str, int]] = {}
-
-    def add(self, rows: pa.RecordBatch) -> None:
-        """Take in a batch of rows."""
-        for name in self.columns:
-            column = rows.column(name)
-            if pa.types.is_dictionary(column.type):
-                column = column.dictionary_decode()
-            lengths = pc.call_function("utf8_length", [column.cast(pa.large_string())]).drop_null().to_numpy()
-            if len(lengths):
-                state = {"min": lengths.min(), "max": lengths.max(), "sum": lengths.sum(), "count": len(lengths)}
-                self.join({name: {key: int(value) for key, value in state.items()}})
-
-    def join(self, other: dict[str, dict[str, int]]) -> None:
-        """Take in another part's state."""
-        for name, new in other.items():
-            old = self.values.get(name, new | {"sum": 0, "count": 0})
-            self.values[name] = {
-                "min": min(old["min"], new["min"]),
-                "max": max(old["max"], new["max"]),
-                "sum": old["sum"] + new["sum"],
-                "count": old["count"] + new["count"],
-            }
-
-    def state(self) -> dict[str, dict[str, int]]:
-        """Return what :meth:`join` takes."""
-        return self.values
-
-    def summary(self) -> dict[str, ColumnStatistics]:
-        """Return what the manifest says."""
-        return {
-            name: ColumnStatistics(
-                characters=Characters(min=v["min"], mean=round(v["sum"] / v["count"], 1), max=v["max"])
-            )
-            for name, v in self.values.items()
-        }
 
 
 def _parquet_options(writer: dict[str, Any]) -> dict[str, Any]:

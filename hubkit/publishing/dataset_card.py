@@ -23,19 +23,20 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
     """
     splits = manifest["splits"]
     title = title_of(repo)
-    text = any(column == {"name": "text", "type": "string"} for column in manifest["columns"])
+    language = any(column["name"] in ("text", "input_ids") for column in manifest["columns"])
+    generated = manifest["origin"] == "generated"
     metadata = {
         "license": manifest["license"],
-        "tags": ["synthetic", "hubkit", manifest["builder"]],
+        "tags": [*(["synthetic"] if generated else []), "hubkit", manifest["builder"]],
         "annotations_creators": ["no-annotation"],
-        "language_creators": ["machine-generated"],
+        "language_creators": ["machine-generated" if generated else "found"],
         "source_datasets": ["original"],
         "size_categories": [size_category(sum(split["rows"] for split in splits.values()))],
         "configs": [_config(splits)],
         "dataset_info": _dataset_info(folder, splits),
     }
     # What the rows are good for is a judgement, so a person's word counts for more than ours.
-    defaults = {"pretty_name": title, **({"task_categories": ["text-generation", "fill-mask"]} if text else {})}
+    defaults = {"pretty_name": title, **({"task_categories": ["text-generation", "fill-mask"]} if language else {})}
     facts = {
         "repo": repo,
         "title": title,
@@ -44,6 +45,11 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         "modified": bool(manifest["code"].get("modified")),
         "rows": sum(split["rows"] for split in splits.values()),
         "rejected": sum(split["rejected"] for split in splits.values()),
+        "failed": sum(split["failed"] for split in splits.values()),
+        "generated": generated,
+        "sources": [source | {"name": public(source["name"])} for source in manifest["sources"]],
+        "pairs": _pairs(manifest),
+        "domains": _domains(manifest["facts"].get("domains") or {}),
         "splits": [_split_row(name, split) for name, split in splits.items()],
         "first": "train" if "train" in splits else next(iter(splits)),
         "spec": public(manifest["spec"]),
@@ -63,7 +69,12 @@ def _config(splits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split_row(name: str, split: Mapping[str, Any]) -> dict[str, Any]:
-    columns = [{"name": column, **value["characters"]} for column, value in split["statistics"].items()]
+    columns = [
+        {"name": column, "unit": unit, **lengths}
+        for column, value in split["statistics"].items()
+        for unit, lengths in value.items()
+        if lengths
+    ]
     return {
         "name": name,
         "rows": split["rows"],
@@ -73,6 +84,37 @@ def _split_row(name: str, split: Mapping[str, Any]) -> dict[str, Any]:
         "columns": columns,
         "sha256": split["rows_sha256"],
     }
+
+
+def _pairs(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return how much of each split occurs in the one that comes first, where splits were compared."""
+    overlap = manifest["overlap"]
+    first = next(iter(manifest["splits"]))
+    return [
+        pair | {"share": pair["shared"] / pair["ngrams"] if pair["ngrams"] else None}
+        for pair in (overlap or {"pairs": []})["pairs"]
+        if pair["other"] == first
+    ]
+
+
+def _domains(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the table of domains: every count that the builder gives of any of them, and the licence."""
+    counts = dict.fromkeys(
+        key for facts in domains.values() for key, value in facts.items() if isinstance(value, int | float)
+    )
+    rows = [
+        {
+            "name": name,
+            "counts": [facts.get(count, 0) for count in counts],
+            "licence": ", ".join(_listed(facts.get("licence") or facts.get("licences") or ())),
+        }
+        for name, facts in domains.items()
+    ]
+    return {"counts": list(counts), "rows": rows} if rows else None
+
+
+def _listed(names: Any) -> list[str]:
+    return [names] if isinstance(names, str) else [str(name) for name in names]
 
 
 def _dataset_info(folder: Path, splits: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
+from hubkit.tokenizers.characters import character_tokenizer
 from hubkit.tokenizers.lorenz import lorenz_tokenizer
 
 if TYPE_CHECKING:
@@ -16,13 +17,16 @@ TOKENIZERS: dict[str, "Callable[[], PreTrainedTokenizerFast]"] = {"lorenz": lore
 
 
 def make_tokenizer(name: str) -> "PreTrainedTokenizerFast":
-    """Return the tokenizer of that name.
+    """Return the tokenizer of that name: one of `TOKENIZERS`, or ``characters:AB`` for one of these characters.
 
     Raises:
         UserError: There is none; the message lists those there are.
     """
+    kind, _, symbols = name.partition(":")
+    if kind == "characters":
+        return character_tokenizer(symbols)
     if name not in TOKENIZERS:
-        raise UserError(f"tokenizer: {name!r} is unknown (known: {', '.join(sorted(TOKENIZERS))})")
+        raise UserError(f"tokenizer: {name!r} is unknown (known: {', '.join(sorted(TOKENIZERS))}, characters:SYMBOLS)")
     return TOKENIZERS[name]()
 
 

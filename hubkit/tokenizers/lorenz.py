@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from hubkit.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
     from transformers import PreTrainedTokenizerFast
 
 MASK, PAD, END = "?", "[PAD]", "[END]"
@@ -64,6 +66,23 @@ def lorenz_tokenizer(model_max_length: int = 3000) -> "PreTrainedTokenizerFast":
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
     )
+
+
+def encode_batch(texts: "pa.Array | pa.ChunkedArray") -> "tuple[np.ndarray, np.ndarray]":
+    """Return the ids that the tokenizer gives to texts, some hundred times as fast.
+
+    Args:
+        texts: Strings (`string` or `large_string`), none of them null.
+
+    Returns:
+        uint16 ids of all texts, one after the other, and int64 offsets (len(texts) + 1,): where each text begins.
+
+    Raises:
+        UserError: A text is null, or the vocabulary can't spell it; names the row, the character and where it stands.
+    """
+    from hubkit.tokenizers import lorenz_encoding
+
+    return lorenz_encoding.encode_batch(texts)
 
 
 def check_text(text: str) -> None:

@@ -15,14 +15,16 @@ import pytest
 
 from hubkit import cores, files
 from hubkit.corpora import build as building
-from hubkit.corpora import shards
+from hubkit.corpora import plan as planning
+from hubkit.corpora import shards, stages
 from hubkit.corpora.build import build
-from hubkit.corpora.builder import Block, CorpusBuilder, CorpusSpec
+from hubkit.corpora.builder import Block, CorpusBuilder, CountedSpec
 from hubkit.corpora.hashing import rows_sha256_of_parquet
-from hubkit.corpora.layout import shard_plan
+from hubkit.corpora.layout import WORK, shard_plan
 from hubkit.corpora.manifest import read_manifest
 from hubkit.corpora.registry import Corpus
-from hubkit.corpora.shards import WORK, TextStatistics, check_schema
+from hubkit.corpora.shards import check_schema
+from hubkit.corpora.statistics import Statistics
 from hubkit.errors import UserError
 from hubkit.randomness import item_seed
 
@@ -101,7 +103,7 @@ def test_the_manifest_tells_the_truth_about_every_file(finished, walks):
 
 
 def test_the_same_spec_gives_the_same_bytes(finished, tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr(building, "code_version", lambda: {"hubkit": "0", "commit": None, "modified": False})
+    monkeypatch.setattr(stages, "code_version", lambda: {"hubkit": "0", "commit": None, "modified": False})
     for workers in (1, 2):
         build(corpus(), tmp_path / str(workers), workers=workers, shard_rows=2048)
         assert content(tmp_path / str(workers)) == content(finished)
@@ -143,7 +145,7 @@ def test_splits_and_seeds_differ(finished, tmp_path, corpus):
 
 
 def test_row_groups_are_as_the_manifest_says(tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr(building, "ROW_GROUP_BYTES", 2048 * 1000)
+    monkeypatch.setattr(planning, "ROW_GROUP_BYTES", 2048 * 1000)
     manifest = build(corpus(), tmp_path / "corpus", workers=1)
     assert manifest.writer["row_group_rows"] == 2048
     metadata = pq.read_metadata(tmp_path / "corpus" / "data" / "train-00000-of-00001.parquet")
@@ -156,13 +158,13 @@ def test_row_groups_of_small_rows_may_be_long(tmp_path):
     """Left to itself, Arrow's writer cuts a group at 1,048,576 rows."""
 
     class Narrow(CorpusBuilder):
-        name, version, spec_type, summary, row_bytes = "narrow", "1", CorpusSpec, "", 8
+        name, version, spec_type, summary, row_bytes = "narrow", "1", CountedSpec, "", 8
         schema = pa.schema({"x": pa.int8()})
 
         def block(self, split, start, stop):
             return Block(pa.record_batch({"x": pa.repeat(pa.scalar(1, pa.int8()), stop - start)}), 0)
 
-    spec = CorpusSpec(builder="narrow", splits={"train": 1_100_000})
+    spec = CountedSpec(builder="narrow", splits={"train": 1_100_000})
     manifest = build(Corpus(Narrow(spec), "narrow"), tmp_path, workers=1)
     assert manifest.writer["row_group_rows"] == 4 << 20
     assert pq.read_metadata(tmp_path / "data" / "train-00000-of-00001.parquet").num_row_groups == 1
@@ -205,7 +207,7 @@ def test_a_finished_build_of_another_generator_is_refused(finished, corpus, monk
     [
         (["steps=9"], {}, r"holds an unfinished build of another spec"),
         ([], {"shard_rows": 1024}, r"was begun with shard_rows 2048 and would go on with 1024; go on as it was begun"),
-        ([], {}, r"was begun with shard_rows 2048 and would go on with \d+"),
+        ([], {}, r"was begun with shard_rows 2048 and would go on with none"),
     ],
 )
 def test_an_unfinished_build_of_something_else_is_refused(unfinished, corpus, overrides, arguments, message):
@@ -218,8 +220,8 @@ def test_an_unfinished_build_of_something_else_is_refused(unfinished, corpus, ov
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("numerics", lambda self: {"lapack": "another"}, r"begun with lapack None and would go on with another"),
-        ("libraries", ("numpy", "pyarrow", "pydantic"), r"begun with pydantic None and would go on with \d"),
+        ("numerics", lambda self: {"lapack": "another"}, r"begun with lapack none and would go on with another"),
+        ("libraries", ("numpy", "pyarrow", "pydantic"), r"begun with pydantic none and would go on with \d"),
     ],
 )
 def test_a_build_does_not_go_on_with_other_numerics_or_libraries(unfinished, corpus, monkeypatch, name, value, message):
@@ -418,12 +420,12 @@ def test_an_exception_in_a_builder_is_shown_and_finished_shards_stay(tmp_path, c
 
 
 class Odd(CorpusBuilder):
-    name, version, spec_type = "odd", "1", CorpusSpec
+    name, version, spec_type = "odd", "1", CountedSpec
     schema = pa.schema({"x": pa.int64()})
     summary = ""
 
     def __init__(self, make):
-        super().__init__(CorpusSpec(builder="odd", splits={"train": 2000}))
+        super().__init__(CountedSpec(builder="odd", splits={"train": 2000}))
         self.make = make
 
     def block(self, split, start, stop):
@@ -488,14 +490,17 @@ def test_statistics_of_text_join_exactly_whatever_the_parts():
     schema = pa.schema({"a": pa.string(), "b": pa.dictionary(pa.int8(), pa.string()), "c": pa.int8(), "d": pa.string()})
     columns = [texts, texts, [1] * 7, [None] * 7]
     batch = pa.record_batch([pa.array(c, type=t) for c, t in zip(columns, schema.types, strict=True)], schema=schema)
-    whole, joined = TextStatistics(schema), TextStatistics(schema)
+    whole, joined = Statistics(schema), Statistics(schema)
     whole.add(batch)
     for start in range(7):
-        part = TextStatistics(schema)
+        part = Statistics(schema)
         part.add(batch.slice(start, 1))
         joined.join(json.loads(json.dumps(part.state())))
     assert whole.summary() == joined.summary()
-    assert whole.summary()["a"].model_dump() == {"characters": {"min": 0, "mean": 201.0, "max": 999}}
+    assert whole.summary()["a"].model_dump() == {
+        "characters": {"min": 0, "mean": 201.0, "max": 999, "total": 1005},
+        "items": None,
+    }
     assert set(whole.summary()) == {"a", "b"}, "nothing is said of a column without any text"
 
 
@@ -563,7 +568,8 @@ def test_a_failed_writer_leaves_nothing(tmp_path, corpus, monkeypatch):
     builder = corpus().builder
     (shard, *_) = shard_plan(builder.spec.splits, 2048)
     with pytest.raises(RuntimeError):
-        shards.make_shard(builder, shard, tmp_path, building._plan(builder, 2048)["writer"], lambda rows: None)
+        plan = planning.make_plan(corpus(), 2048, overlap=True, max_failures=0)
+        shards.make_shard(builder, shard, tmp_path, planning.writer_of(plan, builder), plan, lambda rows: None)
     assert list(content(tmp_path)) == []
 
 
@@ -580,7 +586,7 @@ def test_no_workers_are_refused(tmp_path, corpus, workers):
 def test_more_processes_are_started_only_for_more_than_a_little(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(building, "usable_cores", lambda: 7)
     asked = []
-    monkeypatch.setattr(building, "run_local", lambda *arguments: asked.append(arguments[5]) or 1 / 0)
+    monkeypatch.setattr(building, "run_local", lambda *arguments: asked.append(arguments[2]) or 1 / 0)
     for number, (rows, workers) in enumerate([(30_000, None), (40_000, None), (30_000, 3)]):
         with pytest.raises(ZeroDivisionError):
             build(corpus(f"splits={{train: {rows}}}"), tmp_path / str(number), workers=workers)
@@ -601,4 +607,4 @@ def test_the_manifest_names_the_commit_of_the_code_and_not_that_of_a_hook(finish
         pytest.skip("not a git checkout")
     wanted = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
     monkeypatch.setenv("GIT_DIR", "/nowhere")
-    assert building.code_version()["commit"] == wanted.strip()
+    assert stages.code_version()["commit"] == wanted.strip()

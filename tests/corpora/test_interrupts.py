@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from hubkit.corpora.shards import WORK
+from hubkit.corpora.layout import WORK
 
 from .folders import content
 

@@ -11,9 +11,9 @@ import pytest
 
 from hubkit.corpora.build import build
 from hubkit.corpora.hashing import rows_sha256_of_parquet
+from hubkit.corpora.layout import WORK
 from hubkit.corpora.manifest import read_manifest
 from hubkit.corpora.registry import find
-from hubkit.corpora.shards import WORK
 
 SHARDS = 7  # of walks-small, with a block in each
 MOMENTS = 5

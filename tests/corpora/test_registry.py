@@ -11,7 +11,7 @@ import pytest
 
 from hubkit.corpora import registry
 from hubkit.corpora.build import build
-from hubkit.corpora.builder import CorpusBuilder, CorpusSpec
+from hubkit.corpora.builder import CorpusBuilder, CountedSpec
 from hubkit.corpora.registry import builders, families, find, load, restore
 from hubkit.errors import UserError
 
@@ -176,12 +176,12 @@ def test_a_builder_file_that_fails_to_import_keeps_its_traceback_and_can_be_mend
 
 
 class Odd(CorpusBuilder):
-    name, version, spec_type = "odd", "1", CorpusSpec
+    name, version, spec_type = "odd", "1", CountedSpec
     schema = pa.schema({"text": pa.string(), "n": pa.int64()})
     summary = ""
 
     def __init__(self, row):
-        super().__init__(CorpusSpec(builder="odd", splits={"train": 10}))
+        super().__init__(CountedSpec(builder="odd", splits={"train": 10}))
         self.made = row
 
     def row(self, seed):

@@ -27,13 +27,14 @@ from hubkit.resources import load_module, resource
 
 BUILDER_FILE = resource("dataset_builders", "lorenz.py")
 lorenz = load_module(BUILDER_FILE, "hubkit.dataset_builders.lorenz")
-kernels = lorenz.kernels
+microcosm, float16 = lorenz.microcosm, lorenz.halves
+kernels = microcosm.kernels
 
 ROWS_FILE = Path(__file__).parent / "data" / "lorenz_xsmall_seeds_0_99.txt.gz"
 NUMPY_1_TEXTS_SHA256 = "bcffd57db42c7dcf7b1ccc84abfa1dc2620adcf1cfe74330864469a63872f726"
 """Of the `repr` of all 65,536 float16 in order, a line each, as NumPy 1.26.4 gives them."""
 ROWS_SHA256 = "ab342adbc71f19284a8082fc87f2252ea6237125add3386deb99e98c4a563275"
-XSMALL = {"num_steps": 40, "max_dim": 10, "max_sys": 2}
+XSMALL = {"generator": "microcosm", "num_steps": 40, "max_dim": 10, "max_sys": 2}
 TOKEN = re.compile(r"'[a-z_0-9]+':?|0000|000|\d\d|\d|e-0[5-8]|[{}\[\],.\-?]")
 
 # --- the plain version -----------------------------------------------------------------------------------------------
@@ -134,8 +135,13 @@ def plain_embedding(rng, old, spec):
 
 
 def fast_world(seed: int, spec) -> str:
-    (world,) = lorenz.draw_worlds([seed], spec)
+    (world,) = microcosm.draw_worlds([seed], spec)
     return "{}" if world is None else world.text
+
+
+def named(config: str):
+    """A named config, made by the generator of the originals."""
+    return lorenz.CONFIGS[config].model_copy(update={"generator": "microcosm"})
 
 
 def corpus(**fields):
@@ -157,12 +163,12 @@ def test_rows_are_the_originals_to_the_byte():
 def test_rows_are_the_plain_versions_at_many_seeds():
     spec = lorenz.WorldSpec(**XSMALL)
     seeds = [*range(1000, 1600), *(item_seed(7, index) for index in range(100))]
-    worlds = lorenz.draw_worlds(seeds, spec)
+    worlds = microcosm.draw_worlds(seeds, spec)
     assert ["{}" if world is None else world.text for world in worlds] == [plain_world(seed, spec) for seed in seeds]
 
 
 def test_rows_are_the_plain_versions_at_the_full_shape():
-    spec = lorenz.CONFIGS["lorenz"]
+    spec = named("lorenz")
     assert (spec.num_steps, spec.max_sys, spec.min_dim, spec.max_dim) == (500, 5, 3, 40)
     for seed in range(6):
         assert fast_world(seed, spec) == plain_world(seed, spec)
@@ -235,7 +241,7 @@ def test_switches_and_overrides_leave_the_draws_alone():
 
 def test_every_float16_has_its_text():
     halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    texts = kernels.half_texts()
+    texts = float16.half_texts()
     assert hashlib.sha256("\n".join(texts).encode()).hexdigest() == NUMPY_1_TEXTS_SHA256
     assert list(texts) == [plain_text(half) for half in halves]
     wanted = {
@@ -254,8 +260,8 @@ def test_every_float16_has_its_text():
 
 
 def test_tables_agree_with_the_texts():
-    chars, lengths, values, decimals = kernels.half_tables()
-    texts = kernels.half_texts()
+    chars, lengths, values, decimals = float16.half_tables()
+    texts = float16.half_texts()
     assert [bytes(row[:length]).decode() for row, length in zip(chars, lengths, strict=True)] == list(texts)
     halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     np.testing.assert_array_equal(values, halves.astype(np.float32))
@@ -272,7 +278,7 @@ def test_rounding_to_float16_is_numpys():
     numbers[::3] = -numbers[::3]
     with np.errstate(all="ignore"):
         wanted = numbers.astype(np.float16)
-    got = np.array([kernels._half(number) for number in numbers], np.uint16).view(np.float16)
+    got = np.array([float16.half(number) for number in numbers], np.uint16).view(np.float16)
     nans = np.isnan(wanted)
     np.testing.assert_array_equal(np.isnan(got), nans)
     np.testing.assert_array_equal(got[~nans].view(np.uint16), wanted[~nans].view(np.uint16))
@@ -283,7 +289,9 @@ def test_rounding_to_float16_is_numpys():
 
 def simulate(draws, steps=2, multip=1, normalize=True):
     out = np.empty((1, 6), np.uint16), np.empty((steps, 3), np.uint16), np.empty((2, 3), np.uint16)
-    return kernels.simulate(np.array(draws, float), lorenz._PHYSICS, kernels.half_tables(), 0, multip, normalize, *out)
+    return kernels.simulate(
+        np.array(draws, float), microcosm._PHYSICS, float16.half_tables(), 0, multip, normalize, *out
+    )
 
 
 def test_orbits_that_leave_the_ball_are_rejected():
@@ -314,7 +322,7 @@ def test_a_dropped_world_is_empty_or_an_error():
 
 # --- blocks ----------------------------------------------------------------------------------------------------------
 
-OFTEN_DROPPED = {"num_steps": 8, "max_sys": 2, "max_dim": 6, "step_multip": 32, "retries": 1}
+OFTEN_DROPPED = {"generator": "microcosm", "num_steps": 8, "max_sys": 2, "max_dim": 6, "step_multip": 32, "retries": 1}
 
 
 def rows(block) -> list:
@@ -372,7 +380,7 @@ def test_a_spec_that_no_draw_meets_is_refused(monkeypatch):
 
 def test_the_rows_of_this_version_are_these():
     """If this fails, rows have changed: raise `Lorenz.version`. (No LAPACK in them: they are the same everywhere.)"""
-    texts = lorenz.Lorenz(lorenz.CONFIGS["lorenz-tiny"]).block("train", 0, 200).rows["text"].to_pylist()
+    texts = lorenz.Lorenz(named("lorenz-tiny")).block("train", 0, 200).rows["text"].to_pylist()
     assert lorenz.Lorenz.version == "1"
     assert (
         hashlib.sha256("\n".join(texts).encode()).hexdigest()
@@ -398,7 +406,7 @@ from pathlib import Path
 from hubkit.resources import load_module
 module = load_module(Path({str(BUILDER_FILE)!r}), "quite_another_name")
 print(module.sample_world(0, **{XSMALL!r}))
-for loop in (module.kernels.simulate, module.kernels.describe):
+for loop in (module.microcosm.kernels.simulate, module.microcosm.kernels.describe):
     print(sum(loop.stats.cache_hits.values()))
 """
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -415,11 +423,12 @@ from numba.core import caching
 from hubkit.resources import load_module
 caching.CacheImpl._locator_classes = []
 module = load_module(Path({str(BUILDER_FILE)!r}), "lorenz")
-print(module.kernels.simulate._cache)
+print(module.microcosm.kernels.simulate._cache)
+print(module.portable.settle._cache)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "NullCache" in done.stdout
+    assert done.stdout.count("NullCache") == 2
 
 
 # --- specs -----------------------------------------------------------------------------------------------------------
@@ -439,8 +448,12 @@ print(module.kernels.simulate._cache)
         ({"new_dim": 0}, r"new_dim: .*greater than or equal to 1 \(got 0\)"),
         ({"new_dim": 5, "change_dim": False}, r"new_dim=5 contradicts change_dim=false; leave one"),
         ({"retries": 0}, r"retries: .*greater than or equal to 1 \(got 0\)"),
-        ({"integrator": "rk4"}, r"integrator: .*'euler' \(got 'rk4'\)"),
-        ({"generator": "portable"}, r"generator: .*'microcosm' \(got 'portable'\)"),
+        ({"integrator": "heun"}, r"integrator: .*'euler' or 'rk4' \(got 'heun'\)"),
+        (
+            {"generator": "microcosm", "integrator": "rk4"},
+            r"integrator=rk4 is not what generator=microcosm .*; set integrator=euler, or generator=portable",
+        ),
+        ({"generator": "lapack"}, r"generator: .*'portable' or 'microcosm' \(got 'lapack'\)"),
         ({"normalise": False}, r"normalise is not a field \(known: .*normalize"),
         ({"num_steps": [1]}, r"num_steps: .*integer \(got \[1\]\)"),
         (
@@ -500,8 +513,10 @@ def test_named_configs():
     assert all(list(spec.splits) == ["train", "validation", "test"] for spec in lorenz.Lorenz.configs.values())
 
 
-def test_every_tiny_row_has_fewer_than_300_tokens():
-    builder = lorenz.Lorenz(lorenz.CONFIGS["lorenz-tiny"])
+@pytest.mark.parametrize("generator", ["portable", "microcosm"])
+def test_every_tiny_row_has_fewer_than_300_tokens(generator):
+    spec = lorenz.CONFIGS["lorenz-tiny"].model_copy(update={"generator": generator})
+    builder = lorenz.Lorenz(spec)
     longest = 0
     for split, count in builder.spec.splits.items():
         for start in range(0, count, 1000):
@@ -521,15 +536,15 @@ def test_row_bytes_is_about_right(config):
 
 
 def test_numerics_name_the_lapack_where_rows_hang_on_it():
-    assert lorenz.Lorenz(lorenz.CONFIGS["lorenz-tiny"]).numerics() == {}
-    numerics = lorenz.Lorenz(lorenz.CONFIGS["lorenz-xsmall"]).numerics()
+    assert lorenz.Lorenz(named("lorenz-tiny")).numerics() == {}
+    numerics = lorenz.Lorenz(named("lorenz-xsmall")).numerics()
     assert set(numerics) == {"lapack", "lapack_version", "lapack_kernel"}
     assert all(isinstance(value, str) and value for value in numerics.values())
 
 
 def test_numerics_without_a_known_blas(monkeypatch):
-    monkeypatch.setattr(lorenz.threadpoolctl, "threadpool_info", lambda: [{"user_api": "openmp"}])
-    assert all(lorenz.Lorenz(lorenz.CONFIGS["lorenz"]).numerics().values())
+    monkeypatch.setattr(microcosm.threadpoolctl, "threadpool_info", lambda: [{"user_api": "openmp"}])
+    assert all(lorenz.Lorenz(named("lorenz")).numerics().values())
 
 
 def test_the_family_is_described():

@@ -35,7 +35,8 @@ def make_corpus(
             "rows": rows,
             "rows_sha256": rows_sha256_of_parquet([folder / shard["file"] for shard in shards]),
             "rejected": 3,
-            "statistics": {"text": {"characters": {"min": 9, "mean": 11.5, "max": 12}}},
+            "failed": 0,
+            "statistics": {"text": {"characters": {"min": 9, "mean": 11.5, "max": 12, "total": 46}}},
             "shards": shards,
         }
     manifest = {
@@ -52,7 +53,12 @@ def make_corpus(
         "columns": [{"name": "text", "type": "string"}, {"name": "number", "type": "int64"}],
         "summary": "Each row counts. The number is written out beside its split.",
         "license": "apache-2.0",
+        "origin": "generated",
         "tokenizer": None,
+        "sources": [],
+        "facts": {},
+        "reports": [],
+        "overlap": None,
         "splits": records,
         **changes,
     }

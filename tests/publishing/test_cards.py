@@ -68,7 +68,7 @@ def test_a_dataset_card_has_the_fields_that_load_dataset_reads(corpus: Path) -> 
 def test_a_dataset_card_shows_statistics_spec_versions_and_hashes(corpus: Path) -> None:
     card = card_of(corpus)
     assert "| train | 3,000 | 3 |" in card
-    assert "| train | `text` | 9 | 11.5 | 12 |" in card
+    assert "| train | `text` | characters | 9 | 11.5 | 12 | 46 |" in card
     assert "splits: {train: 3000, test: 100}" in card
     assert "numpy 2.4.6, pyarrow 26.0.1" in card
     assert "6 of 3,106 draws were rejected" in card
@@ -219,3 +219,43 @@ def test_a_template_that_names_something_unknown_fails() -> None:
 
     with pytest.raises(jinja2.UndefinedError):
         render_body("dataset.md.j2", {})
+
+
+def test_a_card_says_what_the_splits_share(tmp_path: Path) -> None:
+    pairs = [
+        {"split": "test", "other": "train", "rows": 7, "ngrams": 200, "shared": 3},
+        {"split": "train", "other": "test", "rows": 9, "ngrams": 900, "shared": 3},
+        {"split": "few", "other": "train", "rows": 0, "ngrams": 0, "shared": 0},
+    ]
+    repeats = {"train": 5, "test": 1, "few": 0}
+    overlap = {"column": "text", "unit": "words", "n": 13, "sampled": 0.0625, "repeats": repeats, "pairs": pairs}
+    card = card_of(make_corpus(tmp_path / "corpus", {"train": 10, "test": 5, "few": 2}, overlap=overlap))
+    assert "runs of 13 words, of which 6.25 % were compared" in card
+    assert "| test | 7 | 1.50 % | 1 |" in card
+    assert "| few | 0 | none to compare | 0 |" in card
+    assert "| train | 9 |" not in card
+    assert "5 rows of `train` repeat an earlier one." in card
+    assert "have not been compared" not in card
+    assert "have not been compared" in card_of(make_corpus(tmp_path / "other", {"train": 10}))
+
+
+def test_a_card_of_found_text_names_its_sources_and_domains(tmp_path: Path) -> None:
+    sources = [{"name": "books/a|b.jsonl.zst", "bytes": 12345, "sha256": "a" * 64}]
+    domains = {
+        "Books": {"documents": 1200, "words": 70000, "licences": {"cc0-1.0": 1200}},
+        "Law": {"documents": 3, "words": 40, "tokens": 99, "licence": "mit"},
+    }
+    folder = make_corpus(
+        tmp_path / "c", {"train": 10}, origin="found", sources=sources, facts={"domains": domains}, license="other"
+    )
+    card = card_of(folder)
+    assert "language_creators:\n- found" in card
+    assert "synthetic" not in card
+    assert "| Domain | documents | words | tokens | Licence |" in card
+    assert "| Books | 1,200 | 70,000 | 0 | cc0-1.0 |" in card
+    assert "| Law | 3 | 40 | 99 | mit |" in card
+    assert f"| Source `books/a\\|b.jsonl.zst` | 12,345 bytes, sha256 `{'a' * 64}` |" in card
+    assert "--shards all --sources FOLDER" in card
+    assert "function of this spec, the generator's version and the bytes of the sources" in card
+    many = [{"name": f"{i}.txt", "bytes": 10, "sha256": "b" * 64} for i in range(21)]
+    assert "| Sources | 21 files, 210 bytes;" in card_of(make_corpus(tmp_path / "m", {"train": 1}, sources=many))

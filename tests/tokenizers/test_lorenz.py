@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from hubkit.errors import UserError
 from hubkit.resources import load_module, resource
 from hubkit.tokenizers import TOKENIZERS, make_tokenizer, save_tokenizer, tokenizer_sha256
-from hubkit.tokenizers.lorenz import END, MASK, PAD, VOCABULARY, check_text, lorenz_tokenizer
+from hubkit.tokenizers.lorenz import END, MASK, PAD, VOCABULARY, check_text, encode_batch, lorenz_tokenizer
 
 lorenz = load_module(resource("dataset_builders", "lorenz.py"), "hubkit.dataset_builders.lorenz")
 
@@ -88,7 +90,7 @@ def test_ids_of_a_pair_follow_each_other(tokenizer):
     assert tokenizer("1", "2")["input_ids"] == [1, 2]
 
 
-FINITE = [text for text in lorenz.kernels.half_texts() if text[-1] not in "nf"]
+FINITE = [text for text in lorenz.halves.half_texts() if text[-1] not in "nf"]
 NUMBERS = st.lists(st.sampled_from(FINITE), min_size=1, max_size=4).map(lambda numbers: "[" + ", ".join(numbers) + "]")
 MATRIX = st.lists(NUMBERS, max_size=3).map(lambda rows: "[" + ", ".join(rows) + "]")
 
@@ -128,8 +130,10 @@ def test_white_space_carries_nothing(tokenizer, text, space):
     [("lorenz-tiny", 40, 100, 300), ("lorenz-xsmall", 40, 864, 2866), ("lorenz", 4, 2866, 10**6)],
 )
 def test_worlds_that_were_drawn_come_back(tokenizer, config, worlds, shortest, longest):
-    texts = [world.text for world in lorenz.draw_worlds(range(worlds), lorenz.CONFIGS[config]) if world]
-    assert len(texts) > worlds / 2
+    spec = lorenz.CONFIGS[config]
+    texts = [world.text for world in lorenz.microcosm.draw_worlds(range(worlds), spec) if world]
+    texts += lorenz.Lorenz(spec).block("train", 0, worlds).rows["text"].to_pylist()
+    assert len(texts) > 1.5 * worlds
     for text, ids in zip(texts, tokenizer(texts, verbose=False)["input_ids"], strict=True):
         assert tokenizer.decode(ids) == squeezed(text)
         assert shortest <= len(ids) <= longest
@@ -229,3 +233,42 @@ def test_saved_files_name_a_class_that_old_and_new_transformers_know(tokenizer, 
     save_tokenizer(tokenizer, tmp_path)
     assert json.loads((tmp_path / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert not list(tmp_path.glob("*.py"))
+
+
+def encoded(texts: list[str]) -> list[list[int]]:
+    ids, offsets = encode_batch(pa.array(texts, pa.string()))
+    assert (ids.dtype, offsets.dtype) == (np.uint16, np.int64)
+    return [part.tolist() for part in np.split(ids, offsets[1:-1])] if texts else []
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(worlds(), min_size=1, max_size=4))
+def test_a_batch_of_worlds_has_the_tokenizers_ids(tokenizer, texts):
+    assert encoded(texts) == tokenizer(texts, verbose=False)["input_ids"]
+
+
+def test_every_number_has_the_tokenizers_ids(tokenizer):
+    assert encoded(FINITE) == tokenizer(FINITE)["input_ids"]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(alphabet="0123456789{}[],.-? 'sysdatanumeloz:_EP[END]AD\n\x1c\u00a0é", max_size=12))
+def test_a_batch_takes_and_refuses_what_the_tokenizer_does(tokenizer, text):
+    try:
+        check_text(text)
+    except UserError as error:
+        with pytest.raises(UserError, match="^row 1: " + re.escape(str(error))):
+            encode_batch(pa.array(["1", text]))
+    else:
+        assert encoded(["1", text, "2"]) == [[1], tokenizer(text)["input_ids"], [2]]
+
+
+def test_batches_of_any_kind():
+    texts = pa.array(["'data': [0.0001]", "", "e-05 ?", "[END]"])
+    plain = [part.tolist() for part in encode_batch(texts)]
+    for other in (texts.cast(pa.large_string()), pa.chunked_array([texts[:1], texts[1:]]), pa.concat_arrays([texts])):
+        assert [part.tolist() for part in encode_batch(other)] == plain
+    assert [part.tolist() for part in encode_batch(texts[1:3])] == [[138, 18], [0, 0, 2]]
+    assert [part.tolist() for part in encode_batch(texts[:0])] == [[], [0]]
+    with pytest.raises(UserError, match="row 1: text is null"):
+        encode_batch(pa.array(["1", None]))

@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from hubkit.corpora.builder import CorpusBuilder, CorpusSpec
+from hubkit.corpora.builder import CorpusBuilder, CountedSpec
 
 
-class WalkSpec(CorpusSpec):
+class WalkSpec(CountedSpec):
     builder: Literal["walks"] = "walks"
     steps: Annotated[int, Field(ge=1, le=64)] = 8
 

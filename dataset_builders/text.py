@@ -1,0 +1,332 @@
+"""Corpora cut out of text that is there already: JSON Lines or plain text, in files near and far, compressed or not.
+
+A row is a document. Before there are rows each source is read once and indexed (what of it is wanted, a keyed hash of
+each text, sizes); then exact duplicates go, wherever they are, the first one stays, and the rest is dealt out to the
+splits by those hashes, so that a document is in the same split whatever else the corpus holds. Then the sources are
+read again and the rows written, in the order of the sources. Memory does not grow with the size of any of them.
+
+    hubkit build text --set 'files=[data/*.jsonl.zst]' --set min_characters=10 -o out
+"""
+
+import json
+import re
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from itertools import takewhile
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BeforeValidator, Field, model_validator
+
+from hubkit.corpora.builder import Block, CorpusBuilder, CorpusSpec, Source, SplitName
+from hubkit.corpora.documents.duplicates import mark_firsts
+from hubkit.corpora.documents.index import QUARANTINE, Document, Indexer, read_index
+from hubkit.corpora.documents.masking import mask_emails, mask_emails_within
+from hubkit.corpora.documents.metadata import Describer, canonical_text
+from hubkit.corpora.documents.near_duplicates import mark_later_ones, write_signatures
+from hubkit.corpora.documents.quarantine import bear, counts_of, gather
+from hubkit.corpora.documents.rereading import Reader, check_unchanged
+from hubkit.corpora.documents.selection import Selection, select
+from hubkit.corpora.documents.tokens import TokenCounter
+from hubkit.errors import UserError
+from hubkit.randomness import stream_key
+from hubkit.reading import Digest, Form, Found, documents, find_sources
+
+# --- the spec --------------------------------------------------------------------------------------------------------
+
+SHARES = {"train": 0.98, "validation": 0.01, "test": 0.01}
+_SPLIT = re.compile(r"[a-z][a-z0-9_]*")
+_SUFFIXES = re.compile(r"(\.(jsonl?|ndjson|txt|text|gz|gzip|zst|zstd|xz|bz2|part|\d+))+$", re.IGNORECASE)
+
+
+def _listed(files: Any) -> Any:
+    return (files,) if isinstance(files, str) else files
+
+
+class TextSpec(CorpusSpec):
+    """Which text, and what to do with it."""
+
+    builder: Literal["text"] = "text"
+    files: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_listed)]
+    """One or several: paths, globs (also ``**``), folders, or addresses such as ``s3://…`` and ``hf://datasets/…``."""
+    form: Form = Form()
+    """How the records are to be read (see :class:`hubkit.reading.Form`)."""
+    shares: Annotated[dict[SplitName, Annotated[float, Field(gt=0)]], Field(min_length=1)] = SHARES
+    """How much of the documents each split gets, in proportion; which ones, their keyed hashes decide."""
+    split_field: Annotated[str, Field(min_length=1)] | None = None
+    """Path of the field that names a document's split, such as ``meta.split``; it overrides `shares`."""
+    min_characters: Annotated[int, Field(ge=0)] = 0
+    """Shorter documents are left out (counted as they are written, after masking)."""
+    max_characters: Annotated[int, Field(ge=1)] | None = None
+    """Longer documents are left out."""
+    mask_emails: bool = False
+    """Whether to put `email_mask` in place of e-mail addresses, in texts and in the fields beside them."""
+    email_mask: str = "<email>"
+    near_duplicates: Literal["none", "minhash"] = "none"
+    """Whether documents that are nearly the same go too, the first of them excepted (needs datatrove)."""
+    domain_field: Annotated[str, Field(min_length=1)] | None = None
+    """Path of the field that names a document's domain; unless set, where the big collections have it (such as
+    ``meta.pile_set_name``), or else `domain`, or else the name of the file."""
+    domain: Annotated[str, Field(min_length=1)] | None = None
+    """Domain of the documents that name none."""
+    license: str = "other"
+    """Licence of the whole, as the Hub spells it."""
+    licences: dict[str, str] = Field(default={})
+    """Licence of each domain, where the documents don't state theirs in ``meta.licence``."""
+    count_tokens: Annotated[str, Field(min_length=1)] | None = None
+    """A tokenizer (its ``tokenizer.json``, a folder with one, or its name on the Hub) by which to count tokens."""
+    max_bad: Annotated[int, Field(ge=0)] = 100
+    """So many records that can't be read are borne, and"""
+    max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """this share of all records; with more than both the build stops."""
+    limit: Annotated[int, Field(gt=0)] | None = None
+    """At most so many rows of each split, the first."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.max_characters is not None and self.max_characters < self.min_characters:
+            raise ValueError(
+                f"max_characters: {self.max_characters} is less than min_characters={self.min_characters}, so that no "
+                "document is left; raise it"
+            )
+        return self
+
+    def limited(self, rows: int) -> dict[str, Any]:
+        """Return a lower limit."""
+        return {"limit": min(rows, self.limit or rows)}
+
+
+# Each is how one known collection is laid out; `--set files=[…]` says where it is.
+CONFIGS = {
+    "text-pile": TextSpec(files=("pile/**/*.jsonl.zst",), min_characters=10),
+    "text-slimpajama": TextSpec(files=("slimpajama/**/*.jsonl.zst",), min_characters=10),
+    "text-redpajama": TextSpec(files=("redpajama/**/*.jsonl",), min_characters=10),
+    "text-cc100": TextSpec(files=("cc100/*.txt.xz",), form=Form(format="paragraphs"), min_characters=10),
+}
+
+# --- the family ------------------------------------------------------------------------------------------------------
+
+
+class Text(CorpusBuilder):
+    """Corpora of documents that people wrote."""
+
+    name = "text"
+    version = "1"
+    spec_type = TextSpec
+    schema = pa.schema(
+        {
+            "text": pa.large_string(),  # a block may well hold more than the 2 GiB of plain ones
+            "meta": pa.large_string(),
+            "extra": pa.large_string(),
+            "domain": pa.string(),
+            "source": pa.string(),
+        }
+    )
+    configs = CONFIGS
+    origin = "found"
+    spec: TextSpec
+
+    @property
+    def summary(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """How the rows came about, in two or three sentences."""
+        spec = self.spec
+        near = ", and near duplicates by MinHash," if spec.near_duplicates == "minhash" else ""
+        splits = f"the field `{spec.split_field}`" if spec.split_field else "a keyed hash of the text"
+        masked = f" E-mail addresses are masked as `{spec.email_mask}`." if spec.mask_emails else ""
+        return (
+            "Each row is a document as it was found, with the fields beside it as JSON text (`meta`, and the others in "
+            f"`extra`). Exact duplicates{near} are left out; {splits} decides the split of a document.{masked}"
+        )
+
+    @property
+    def license(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The licence that the spec states."""
+        return self.spec.license
+
+    @property
+    def libraries(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What rows may hang on: who parses and prints JSON, who hashes, and who finds near duplicates."""
+        return ("numpy", "pyarrow", "orjson", "xxhash", *(["datatrove"] * (self.spec.near_duplicates == "minhash")))
+
+    # --- preparation
+
+    @cached_property
+    def _found(self) -> dict[str, Found]:
+        return {found.name: found for found in find_sources(self.spec.files)}
+
+    def pieces(self) -> Sequence[str]:
+        """Return the names of the sources, in order.
+
+        Raises:
+            UserError: A pattern leads to nothing.
+        """
+        return list(self._found)
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        """What rows and reports call the sources: their paths below the folder that holds all of them."""
+        paths = {name: name.split("/") for name in self._found}
+        levels = zip(*(path[:-1] for path in paths.values()), strict=False)
+        shared = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
+        return {name: "/".join(path[shared:]) for name, path in paths.items()}
+
+    def prepare(self, piece: str, folder: Path) -> None:
+        """Read one source and leave its index, and what was wrong in it.
+
+        Raises:
+            UserError: It can't be read, changes meanwhile, or has too many domains or splits.
+        """
+        spec, found, digest = self.spec, self._found[piece], Digest()
+        key = stream_key(spec.seed, self.name, "documents") & (1 << 64) - 1
+        shares = None if spec.split_field else tuple(spec.shares.values())
+        counter = None if spec.count_tokens is None else TokenCounter(spec.count_tokens)
+        indexer = Indexer(folder, self._labels[piece], key, shares, counter)
+        texts = self._index(found, digest, indexer)
+        if spec.near_duplicates == "minhash":
+            write_signatures(texts, folder)
+        else:
+            deque(texts, maxlen=0)
+        check_unchanged(found)
+        label = self._labels[piece]
+        indexer.close({"found": found._asdict(), "label": label, "bytes": digest.bytes, "sha256": digest.sha256})
+
+    def _index(self, found: Found, digest: Digest, indexer: Indexer) -> Iterator[str]:
+        """Put every record of a source where it belongs; yield the texts of the documents."""
+        spec, describer = self.spec, self._describer(found.name)
+        most = float("inf") if spec.max_characters is None else spec.max_characters
+        for record in documents(found, spec.form, None, digest):
+            if record.text is None:
+                indexer.refuse(record, record.reason or "unreadable")
+                continue
+            text, masked = self._masked(record.text)
+            if not spec.min_characters <= len(text) <= most:
+                indexer.drop("min_characters" if len(text) < spec.min_characters else "max_characters")
+                continue
+            domain, licence, split = describer(record)
+            if spec.split_field and not _is_split(split):
+                reason = f"no split: {spec.split_field} is {str(split)[:80]!r}, not a name such as train"
+                indexer.refuse(record._replace(raw=record.text[:1000].encode()), reason)
+                continue
+            indexer.add(Document(record.position, text, (domain, licence), split, masked))
+            yield text
+
+    @cached_property
+    def _describer(self) -> Callable[[str], Describer]:
+        """What gives the describer of a source's documents."""
+        form, spec = self.spec.form, self.spec
+        return cache(
+            lambda source: Describer(form.meta_field, spec.domain_field, spec.split_field, spec.domain or _stem(source))
+        )
+
+    def _masked(self, text: str) -> tuple[str, int]:
+        return mask_emails(text, self.spec.email_mask) if self.spec.mask_emails else (text, 0)
+
+    def join(self, pieces: Sequence[Path], folder: Path) -> None:
+        """Drop duplicates, deal the documents out to the splits, and put together what was wrong.
+
+        Raises:
+            UserError: More records are bad than the spec bears, or no document is left.
+        """
+        indexes = [read_index(piece) for piece in pieces]
+        bear(indexes, self.spec.max_bad, self.spec.max_bad_share)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            keep = mark_firsts([index.entries for index in indexes], Path(scratch))
+            duplicates = len(keep) - int(np.count_nonzero(keep))
+            if self.spec.near_duplicates == "minhash":
+                keep[mark_later_ones(pieces, [len(index.entries) for index in indexes], Path(scratch))] = False
+            kept = int(np.count_nonzero(keep))
+            select(indexes, keep, None if self.spec.split_field else list(self.spec.shares), self.spec.limit, folder)
+        counts = {"quarantined": counts_of(indexes, "bad"), "filtered": counts_of(indexes, "filtered")}
+        if not kept:
+            raise UserError(f"files: no document is left ({canonical_text(counts)}); mend the files, or the spec")
+        facts = {"duplicates": duplicates, "near_duplicates": len(keep) - duplicates - kept} | counts
+        (folder / "facts.json").write_text(json.dumps(facts))
+        gather(indexes, folder / QUARANTINE)
+
+    # --- what was found
+
+    @cached_property
+    def _selection(self) -> Selection:
+        return Selection(self.prepared)
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """Rows of each split."""
+        return self._selection.rows
+
+    @property
+    def row_bytes(self) -> int:
+        """The mean size of a document, and something for the fields beside it."""
+        domains = self._selection.summary["domains"].values()
+        documents = sum(domain["documents"] for domain in domains)
+        return 200 + sum(domain["bytes"] for domain in domains) // documents
+
+    def sources(self) -> Sequence[Source]:
+        """Return the sources with their sizes and sha256."""
+        stored = zip(self._selection.sources, self._selection.summary["sources"], strict=True)
+        return [Source(found.name, source["bytes"], source["sha256"]) for found, source in stored]
+
+    def facts(self) -> dict[str, Any]:
+        """Return counts.
+
+        Returns:
+            `domains`: of each domain its documents, characters, bytes (of UTF-8), words, tokens (if counted), masked
+            addresses (if masked) and licences (documents by licence); `duplicates` and `near_duplicates` dropped;
+            records `quarantined` and `filtered`, by reason.
+        """
+        domains = self._selection.summary["domains"]
+        for name, domain in domains.items():
+            if self.spec.count_tokens is None:
+                domain.pop("tokens", None)
+            if not self.spec.mask_emails:
+                domain.pop("masked", None)
+            if name in self.spec.licences:
+                domain["licences"] = {self.spec.licences[name]: domain["documents"]}
+        return {"domains": domains} | json.loads((self.prepared / "facts.json").read_bytes())
+
+    def reports(self) -> Mapping[str, Path]:
+        """Return what could not be read: a JSON line each with file, line, reason and the beginning of it."""
+        path = self.prepared / QUARANTINE
+        return {path.name: path} if path.stat().st_size else {}
+
+    # --- rows
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self._selection, self.spec.form)
+
+    def block(self, split: str, start: int, stop: int) -> Block:
+        """Return rows `start` to `stop` (exclusive) of a split; cheap where the last call ended at `start`.
+
+        Raises:
+            UserError: A source can't be read, or is not what it was when it was indexed.
+        """
+        texts, metas, extras, domains, sources = [], [], [], [], []
+        for source, record in self._reader.read(split, start, stop):
+            texts.append(self._masked(record.text or "")[0])
+            metas.append(self._as_text(record.meta))
+            extras.append(self._as_text(record.rest))
+            domains.append(self._describer(source)(record).domain)
+            sources.append(source)
+        columns = zip((texts, metas, extras, domains, sources), self.schema, strict=True)
+        return Block(pa.record_batch([pa.array(values, field.type) for values, field in columns], schema=self.schema))
+
+    def _as_text(self, value: Any) -> str | None:
+        """Return what stood beside a text as JSON."""
+        return canonical_text(mask_emails_within(value, self.spec.email_mask) if self.spec.mask_emails else value)
+
+
+def _stem(source: str) -> str:
+    """Return a file's name without its folder and what says how it is written."""
+    return _SUFFIXES.sub("", re.split(r"[/\\]", source)[-1]) or source
+
+
+def _is_split(value: Any) -> bool:
+    return isinstance(value, str) and bool(_SPLIT.fullmatch(value)) and value != "all"
+
+
+BUILDER = Text

@@ -1,0 +1,113 @@
+"""Where tokenizers come from: by name, from a folder or a file, from the Hub, or made in this process."""
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hubkit.errors import UserError
+from hubkit.tokenizers import TOKENIZERS, make_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+class Rules(NamedTuple):
+    """A tokenizer as it was found."""
+
+    backend: "Tokenizer"
+    bos: str | None
+    """The token that begins a document, if the tokenizer has one."""
+    eos: str | None
+    """The token that ends a document, if the tokenizer has one."""
+
+
+def load_rules(tokenizer: "str | Path | Tokenizer | PreTrainedTokenizerFast") -> Rules:
+    """Return a tokenizer's rules, and which tokens begin and end a document.
+
+    Args:
+        tokenizer: One of hubkit's by name, such as ``lorenz``; a folder; a ``tokenizer.json``; a Hub repository
+            ``owner/name`` or ``owner/name@revision``; or one in memory.
+
+    Raises:
+        UserError: There is none, or its file is damaged.
+    """
+    from tokenizers import Tokenizer
+
+    if isinstance(tokenizer, Tokenizer):
+        return Rules(tokenizer, None, None)
+    if not isinstance(tokenizer, str | Path):
+        return Rules(tokenizer.backend_tokenizer, tokenizer.bos_token, tokenizer.eos_token)  # type: ignore[arg-type]
+    if tokenizer in TOKENIZERS:
+        return load_rules(make_tokenizer(str(tokenizer)))
+    return _read(find_files(str(tokenizer)))
+
+
+def find_files(where: str) -> dict[str, Path]:
+    """Return the files of a tokenizer by their names: ``tokenizer.json``, and its config if there is one.
+
+    Raises:
+        UserError: There is none; the message says where it was looked for.
+    """
+    path = Path(where).expanduser()
+    if path.is_dir():
+        found = {name: path / name for name in TOKENIZER_FILES if (path / name).is_file()}
+        if TOKENIZER_FILES[0] not in found:
+            raise UserError(f"tokenizer: {where} has no {TOKENIZER_FILES[0]}; save a fast tokenizer there")
+        return found
+    if path.is_file():
+        beside = path.with_name(TOKENIZER_FILES[1])
+        return {TOKENIZER_FILES[0]: path} | ({beside.name: beside} if beside.is_file() else {})
+    if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", where) and not where.endswith(".json"):
+        return _download(where)
+    raise UserError(
+        f"tokenizer: {where!r} is no folder, no file and no repository OWNER/NAME "
+        f"(hubkit's own: {', '.join(sorted(TOKENIZERS))})"
+    )
+
+
+def _download(where: str) -> dict[str, Path]:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    from hubkit.hub import resolve
+    from hubkit.hub_errors import explained
+
+    repo, _, revision = where.partition("@")
+    commit = resolve(repo, revision or None, "model").revision
+    found = {}
+    for name in TOKENIZER_FILES:
+        with explained(repo):
+            try:
+                found[name] = Path(hf_hub_download(repo, name, revision=commit))
+            except EntryNotFoundError:
+                if name == TOKENIZER_FILES[0]:
+                    raise UserError(f"tokenizer: {where} has no {name}; choose one with a fast tokenizer") from None
+    return found
+
+
+def _read(files: dict[str, Path]) -> Rules:
+    from tokenizers import Tokenizer
+
+    path = files[TOKENIZER_FILES[0]]
+    try:
+        backend = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing more special
+        raise UserError(f"tokenizer: {path} is no tokenizer: {error}; save it again") from None
+    config: dict[str, Any] = {}
+    if TOKENIZER_FILES[1] in files:
+        try:
+            config = json.loads(files[TOKENIZER_FILES[1]].read_bytes())
+        except ValueError as error:
+            raise UserError(
+                f"tokenizer: {files[TOKENIZER_FILES[1]]} is not valid JSON ({error}); save it again"
+            ) from None
+    return Rules(backend, _content(config.get("bos_token")), _content(config.get("eos_token")))
+
+
+def _content(token: Any) -> str | None:
+    """Return a token of a config, which may be an object or a text."""
+    return token["content"] if isinstance(token, dict) else token
