@@ -27,6 +27,7 @@ soak: $(VENV)/.installed chromium
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/gallery.py --check
 	$(BIN)/pyright
 
 format: $(VENV)/.installed
@@ -34,8 +35,10 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed
+	$(BIN)/python scripts/bench/corpora.py
 	$(BIN)/python scripts/bench/lorenz.py
-	$(BIN)/python scripts/bench/build.py
+	$(BIN)/python scripts/bench/text.py
+	$(BIN)/python scripts/bench/tokens.py
 	$(BIN)/python scripts/bench/startup.py
 	$(BIN)/python scripts/bench/training.py
 

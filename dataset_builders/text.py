@@ -8,6 +8,7 @@ read again and the rows written, in the order of the sources. Memory does not gr
     hubkit build text --set 'files=[data/*.jsonl.zst]' --set min_characters=10 -o out
 """
 
+import glob
 import json
 import re
 import tempfile
@@ -28,13 +29,14 @@ from hubkit.corpora.documents.index import QUARANTINE, Document, Indexer, read_i
 from hubkit.corpora.documents.masking import mask_emails, mask_emails_within
 from hubkit.corpora.documents.metadata import Describer, canonical_text
 from hubkit.corpora.documents.near_duplicates import mark_later_ones, write_signatures
-from hubkit.corpora.documents.quarantine import bear, counts_of, gather
+from hubkit.corpora.documents.quarantine import bear, bear_files, counts_of, gather
 from hubkit.corpora.documents.rereading import Reader, check_unchanged
 from hubkit.corpora.documents.selection import Selection, select
 from hubkit.corpora.documents.tokens import TokenCounter
 from hubkit.errors import UserError
 from hubkit.randomness import stream_key
 from hubkit.reading import Digest, Form, Found, documents, find_sources
+from hubkit.reading.remote import is_remote
 
 # --- the spec --------------------------------------------------------------------------------------------------------
 
@@ -83,6 +85,8 @@ class TextSpec(CorpusSpec):
     """So many records that can't be read are borne, and"""
     max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.01
     """this share of all records; with more than both the build stops."""
+    max_bad_files: Annotated[int, Field(ge=0)] = 0
+    """So many files that are cut short, damaged or no text at all are borne; what could be read of them is kept."""
     limit: Annotated[int, Field(gt=0)] | None = None
     """At most so many rows of each split, the first."""
 
@@ -98,6 +102,10 @@ class TextSpec(CorpusSpec):
     def limited(self, rows: int) -> dict[str, Any]:
         """Return a lower limit."""
         return {"limit": min(rows, self.limit or rows)}
+
+    def located(self, folder: Path, names: Sequence[str]) -> dict[str, Any]:
+        """Return where the files are; what tokens were counted by changes no row."""
+        return {"files": tuple(glob.escape(str(folder / name)) for name in names), "count_tokens": None}
 
 
 # Each is how one known collection is laid out; `--set files=[…]` says where it is.
@@ -232,6 +240,7 @@ class Text(CorpusBuilder):
             UserError: More records are bad than the spec bears, or no document is left.
         """
         indexes = [read_index(piece) for piece in pieces]
+        bear_files(indexes, self.spec.max_bad_files)
         bear(indexes, self.spec.max_bad, self.spec.max_bad_share)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             keep = mark_firsts([index.entries for index in indexes], Path(scratch))
@@ -265,10 +274,21 @@ class Text(CorpusBuilder):
         documents = sum(domain["documents"] for domain in domains)
         return 200 + sum(domain["bytes"] for domain in domains) // documents
 
+    @property
+    def recorded(self) -> TextSpec:
+        """The spec with the sources' own names in place of paths on this machine; addresses stay as they are."""
+        here = {name: label for name, label in self._labels.items() if not is_remote(name)}
+        away = tuple(pattern for pattern in self.spec.files if is_remote(pattern))
+        counter = self.spec.count_tokens and self.spec.count_tokens.rstrip("/").rsplit("/", 1)[-1]
+        if counter and not Path(str(self.spec.count_tokens)).expanduser().exists():
+            counter = self.spec.count_tokens
+        return self.spec.model_copy(update={"files": (*here.values(), *away), "count_tokens": counter})
+
     def sources(self) -> Sequence[Source]:
         """Return the sources with their sizes and sha256."""
-        stored = zip(self._selection.sources, self._selection.summary["sources"], strict=True)
-        return [Source(found.name, source["bytes"], source["sha256"]) for found, source in stored]
+        return [
+            Source(source["label"], source["bytes"], source["sha256"]) for source in self._selection.summary["sources"]
+        ]
 
     def facts(self) -> dict[str, Any]:
         """Return counts.

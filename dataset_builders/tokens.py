@@ -31,6 +31,7 @@ from hubkit.tokenizers.encoding import Encoder
 h5 = load_module(Path(__file__).with_name("_tokens_h5.py"), "hubkit_tokens_h5")
 
 _FOUND, _RULES = "tokens-source.json", "tokenizer.json"
+_CORPUS, _TOKENIZER = "corpus", "tokenizer/tokenizer.json"  # what the sources are called
 _SAMPLE_ROWS = 64  # of each split: on these the fast path is compared with `tokenizers` before it is used
 _SAMPLE_CHARACTERS = 4096
 _NARROW = 1 << 16
@@ -68,6 +69,13 @@ class TokensSpec(CorpusSpec):
         default_factory=lambda: {"train": 0.98, "validation": 0.02}
     )
     """Of an ``.h5`` file: the splits, as parts of the whole, in the order in which they lie there."""
+
+    def located(self, folder: Path, names: Sequence[str]) -> dict[str, Any]:
+        """Return where the corpus is and, if it came from a file, the tokenizer."""
+        whole = folder / _CORPUS
+        single = self.corpus.endswith((*h5.SUFFIXES, ".parquet"))
+        given = {"corpus": str(whole / self.corpus) if single else str(whole), "revision": None}
+        return given | ({"tokenizer": str(folder / _TOKENIZER)} if _TOKENIZER in names else {})
 
     @property
     def flat(self) -> bool:
@@ -121,6 +129,9 @@ class Tokens(CorpusBuilder):
         }
         (folder / _RULES).write_text(encoder.rules, encoding="utf-8")
         _id_type(self.spec.dtype, encoder.vocabulary)
+        file = Path(self.spec.tokenizer).expanduser()
+        file = file / _RULES if file.is_dir() else file
+        found["tokenizer_file"] = [(file.stat().st_size, file_sha256(file))] if file.is_file() else []
         found |= self._find_flat() if self.spec.flat else self._find_table(encoder)
         self._encoder = encoder  # this process may go on to make the rows
         found |= {"engine": encoder.engine, "reason": encoder.reason, "tokenizer_sha256": encoder.sha256}
@@ -212,20 +223,28 @@ class Tokens(CorpusBuilder):
         parts = [part for parts in self._parts.values() for part in parts]
         return 8 + sum(part.bytes for part in parts) * 3 * width // 4 // max(1, sum(part.rows for part in parts))
 
+    @property
+    def recorded(self) -> TokensSpec:
+        """The spec with names in place of paths on this machine."""
+        paths = {field: Path(getattr(self.spec, field)).expanduser() for field in ("corpus", "tokenizer")}
+        names = {field: path.resolve().name for field, path in paths.items() if path.exists()}
+        return self.spec.model_copy(update=names)
+
     def sources(self) -> Sequence[Source]:
-        """Return the source's files and the tokenizer."""
+        """Return the source's files and, if it is one, the tokenizer's."""
         parts = [part for parts in self._parts.values() for part in parts]
-        base = "" if self.spec.flat else self._found["name"].rstrip("/") + "/"
-        rules = self.prepared / _RULES
-        return [
-            *(Source(base + part.name, part.bytes, str(part.sha256)) for part in parts),
-            Source(f"{self.spec.tokenizer}:{_RULES}", rules.stat().st_size, file_sha256(rules)),
+        names = [Path(part.name).name if self.spec.flat else part.name for part in parts]
+        files = [
+            Source(f"{_CORPUS}/{name}", part.bytes, str(part.sha256)) for name, part in zip(names, parts, strict=True)
         ]
+        return [*files, *(Source(_TOKENIZER, *found) for found in self._found["tokenizer_file"])]
 
     def facts(self) -> dict[str, Any]:
         """Return what the ids mean, and which library found them."""
         names = ("vocabulary", "bos", "eos", "tokenizer_sha256")
-        facts = {name: self._found[name] for name in names} | {"tokenizer": self.spec.tokenizer}
+        facts = {name: self._found[name] for name in names} | {"tokenizer": self.recorded.tokenizer}
+        if "@" in self._found["name"]:
+            facts["corpus"] = self._found["name"]  # a repository at its commit
         if self.spec.flat:
             return facts | {"tokens": self._found["tokens"]}
         reason = self._found["reason"]

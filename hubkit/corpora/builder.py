@@ -45,8 +45,8 @@ class CorpusSpec(Spec):
         """Return the fields that keep at most so many rows of each split and differ from this spec's."""
         raise UserError(f"limit: {self.builder} has no smaller corpus of the same rows")
 
-    def located(self, folder: Path) -> dict[str, Any]:
-        """Return the fields that have the corpus read its sources from `folder`, where they lie under their names."""
+    def located(self, folder: Path, names: Sequence[str]) -> dict[str, Any]:
+        """Return the fields that have the corpus read its sources from `folder`, where they lie under these names."""
         raise UserError(f"sources: {self.builder} can't be told where they are")
 
 

@@ -183,7 +183,10 @@ def make_check(
             raise UserError("the manifest names no source of its rows")
         if manifest.sources:
             linked = _linked(manifest, sources, work / "sources")
-            spec = family.spec_type.build(spec.model_dump() | spec.located(linked), origin="the manifest's spec")
+            spec = family.spec_type.build(
+                spec.model_dump() | spec.located(linked, [source.name for source in manifest.sources]),
+                origin="the manifest's spec",
+            )
         builder = family(spec)
         numerics = builder.numerics()
         if numerics != manifest.numerics:

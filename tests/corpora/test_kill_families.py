@@ -41,7 +41,7 @@ def corpora(documents, tmp_path_factory):
     worlds = tmp_path_factory.mktemp("worlds") / "corpus"
     build(find("lorenz-tiny"), worlds, workers=2)
     targets = {
-        "lorenz": ("lorenz-xsmall", ["splits.train=30000", "splits.validation=3000", "splits.test=3000"]),
+        "lorenz": ("lorenz-xsmall", ["splits.train=150000", "splits.validation=3000", "splits.test=3000"]),
         "rewriting": ("rewriting-sort", ["train=300000", "validation=20000", "max_length=20"]),
         "seqthetic": ("seqthetic-mixture", ["tokens=8M"]),
         "text": ("text", [text, "shares={train: 0.9, test: 0.1}"]),

@@ -97,6 +97,7 @@ class Indexer:
         self.groups, self.splits = Names("domain_field"), Names("split_field")
         self.records, self.bad, self.filtered = 0, Counter[str](), Counter[str]()
         self.examples: dict[str, list[str]] = {}
+        self.broken: str | None = None
         self._waiting: list[Document] = []
         self._waiting_bytes = 0
         self._index = (folder / "index.bin").open("wb")
@@ -120,6 +121,8 @@ class Indexer:
         self.records += 1
         kind = reason.partition(":")[0]
         self.bad[kind] += 1
+        if record.whole and kind != "trailing bytes":  # behind those nothing is lost
+            self.broken = reason
         examples = self.examples.setdefault(kind, [])
         if len(examples) < MOST_EXAMPLES:
             examples.append(f"{self.name}:{record.line}: {reason}")
@@ -147,6 +150,7 @@ class Indexer:
             "splits": list(self.splits.numbers),
             "bad": self.bad,
             "examples": self.examples,
+            "broken": self.broken,
             "filtered": self.filtered,
         }
         write_atomic(self.folder / "summary.json", json.dumps(summary))

@@ -19,6 +19,21 @@ def counts_of(indexes: Sequence[Index], what: str) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
+def bear_files(indexes: Sequence[Index], most: int) -> None:
+    """Stop where more than so many files could not be read to their end: nobody knows what they would have held.
+
+    Raises:
+        UserError: Names the first.
+    """
+    broken = [index.summary for index in indexes if index.summary["broken"]]
+    if len(broken) > most:
+        shown = "; ".join(f"{summary['source']['label']}: {summary['broken']}" for summary in broken[:SHOWN])
+        raise UserError(
+            f"max_bad_files: {len(broken)} of {len(indexes)} files could not be read to the end, and {most} are borne "
+            f"({shown}). Mend or leave out the files, or raise max_bad_files to keep what could be read of them"
+        )
+
+
 def bear(indexes: Sequence[Index], max_bad: int, max_bad_share: float) -> None:
     """Stop where more records are bad than `max_bad`, and more than that share of all.
 
