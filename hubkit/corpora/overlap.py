@@ -26,8 +26,8 @@ _SAMPLED = 1 / 16
 """The share of n-grams that a sketch keeps, at most."""
 _MOST_NGRAMS = 1 << 20
 """How many n-grams a shard's sketch keeps at most; beyond, it halves its share (8 MiB on disk)."""
-_BUCKET = 1 << 23
-"""About how many hashes are compared at a time (64 MiB)."""
+_BUCKET = 1 << 21
+"""About how many hashes are compared at a time (16 MiB)."""
 
 _PRIME, _BASE = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -73,7 +73,7 @@ class Sketch:
         self.ngrams.append(ngrams)
         self.kept += len(ngrams)
         while self.kept > _MOST_NGRAMS:
-            self.ngrams = [np.unique(np.concatenate(self.ngrams))]
+            self.ngrams = [_different(np.concatenate(self.ngrams))]
             self.kept = len(self.ngrams[0])
             if self.kept > _MOST_NGRAMS // 2:
                 self.limit //= 2
@@ -85,7 +85,7 @@ class Sketch:
         empty = np.empty(0, np.uint64)
         rows = np.concatenate([empty, *self.rows])
         head = np.array([self.limit, len(rows)], np.uint64)
-        content = np.concatenate([head, rows, np.unique(np.concatenate([empty, *self.ngrams]))])
+        content = np.concatenate([head, rows, _different(np.concatenate([empty, *self.ngrams]))])
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.save(file, content)
 
@@ -130,8 +130,10 @@ def report(schema: pa.Schema, paths: Mapping[str, Sequence[Path]]) -> Overlap | 
     pairs = {(one, other): np.zeros(3, np.int64) for one in splits for other in splits if one != other}
     for bucket in range(buckets):
         rows = {name: _in_bucket(sketches.rows, bucket, buckets) for name, sketches in splits.items()}
-        ngrams = {name: np.unique(_below(sketches.ngrams, limit, bucket, buckets)) for name, sketches in splits.items()}
-        different = {name: np.unique(hashes) for name, hashes in rows.items()}
+        ngrams = {
+            name: _different(_below(sketches.ngrams, limit, bucket, buckets)) for name, sketches in splits.items()
+        }
+        different = {name: _different(hashes) for name, hashes in rows.items()}
         for name, hashes in rows.items():
             repeats[name] += len(hashes) - len(different[name])
         for (one, other), counts in pairs.items():
@@ -146,6 +148,14 @@ def report(schema: pa.Schema, paths: Mapping[str, Sequence[Path]]) -> Overlap | 
     ]
     column, unit = compared
     return Overlap(column=column, unit=unit, n=N, sampled=limit / 2**64, repeats=repeats, pairs=found)
+
+
+def _different(hashes: np.ndarray) -> np.ndarray:
+    """Return the different ones among hashes, in order; `np.unique` takes five times as long for so many."""
+    ordered = np.sort(hashes)
+    first = np.ones(len(ordered), bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 def _in_bucket(parts: Sequence[np.ndarray], bucket: int, buckets: int) -> np.ndarray:
