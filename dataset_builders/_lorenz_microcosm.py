@@ -17,7 +17,7 @@ import threadpoolctl
 from hubkit.resources import load_module
 
 if TYPE_CHECKING:
-    from dataset_builders.lorenz import WorldSpec
+    from dataset_builders._lorenz_spec import WorldSpec
 
 physics = load_module(Path(__file__).with_name("_lorenz_physics.py"), "hubkit_lorenz_physics")
 halves = load_module(Path(__file__).with_name("_lorenz_halves.py"), "hubkit_lorenz_halves")

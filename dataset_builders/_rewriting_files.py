@@ -47,7 +47,7 @@ def read(path: Path, folder: Path, most_bad: int) -> None:
                     _set_aside(aside, path, number, line, fault)
                     if bad > most_bad:
                         raise UserError(_too_bad(path, number, fault, most_bad)) from None
-        source = {"name": str(path), "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        source = {"name": path.name, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
     except FileNotFoundError:
         both = " and ".join(f"FILES{end}" for end in SPLITS.values())
         raise UserError(f"files: {path} does not exist; give what {both} begin with") from None
@@ -165,7 +165,7 @@ def _pair(line: bytes | None, symbols: set[str]) -> tuple[str, str]:
 
 def _set_aside(aside: Any, path: Path, number: int, line: bytes | None, fault: _BadLine) -> None:
     text = "" if line is None else line.decode(errors="backslashreplace").rstrip("\r\n")[:_SHOWN]
-    record = {"file": str(path), "line": number, "reason": str(fault), "text": text}
+    record = {"file": path.name, "line": number, "reason": str(fault), "text": text}
     aside.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 

@@ -217,7 +217,9 @@ NAMED = {
     "copy": Single(),
     "double_a": Single(markov=(Production(pattern="A", replacement="AA"),)),
 }
-"""Rules that have a name: the input as it is, and with each A doubled."""
+"""Rules that have a name."""
+IN_WORDS = {"copy": "the same again", "double_a": "each A doubled"}
+"""What they make of an input."""
 
 
 def read_rule(value: Any) -> Any:

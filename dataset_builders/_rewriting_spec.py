@@ -1,5 +1,6 @@
 """What a rewriting corpus is described by, and which descriptions are refused."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -82,6 +83,10 @@ class RewritingSpec(CorpusSpec):
     """Read FILES_train.txt and FILES_val.txt, lines of ``input,output``, instead of drawing rows."""
     max_bad_lines: _Rows = 100
     """So many lines of a file may have another form; they are set aside. One more stops the build."""
+
+    def located(self, folder: Path, names: Sequence[str]) -> dict[str, Any]:
+        """Return what the names of the files begin with where they are."""
+        return {"files": str(folder / str(self.files))}
 
     @model_validator(mode="before")
     @classmethod

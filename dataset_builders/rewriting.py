@@ -132,15 +132,21 @@ class Rewriting(CorpusBuilder):
         if self.spec.files is not None:
             return f"Each row is a pair that was read from a file of lines, {form}, in the files' order."
         if isinstance(self.spec.rule, str):
-            how = f"the rule {self.spec.rule}"
+            how = f"the rule {self.spec.rule} ({rules.IN_WORDS[self.spec.rule]})"
         else:
             once = isinstance(self.spec.made, rules.Markov) and self.spec.made.single_pass
             how = "one pass of an ordered list of productions" if once else self.spec.made.noun
         return (
             f"Each row is a random string over the alphabet {self.spec.alphabet} and what {how} makes of it, {form}; "
-            "steps counts the rewrites. An input belongs to one split by a keyed hash of its text, so that no input "
-            "occurs in two splits; within a split, rows are drawn independently and may repeat."
+            f"steps counts the rewrites. {self._lengths_in_words} An input belongs to one split by a keyed hash of its "
+            "text, so that no input occurs in two splits; within a split, rows are drawn independently and may repeat."
         )
+
+    @property
+    def _lengths_in_words(self) -> str:
+        (least, most), tested = self.spec.lengths("train"), self.spec.lengths("test")
+        longer = f", those of the test split {tested[0]} to {tested[1]}" if tested != (least, most) else ""
+        return f"Inputs have {least} to {most} symbols{longer if self.spec.test else ''}."
 
     @property
     def row_bytes(self) -> int:
@@ -161,6 +167,18 @@ class Rewriting(CorpusBuilder):
     def join(self, pieces: Sequence[Path], folder: Path) -> None:
         """Put what was read together."""
         files.join(pieces, folder)
+
+    @property
+    def recorded(self) -> RewritingSpec:
+        """The spec, of files without the folder that they lie in."""
+        return (
+            self.spec if self.spec.files is None else self.spec.model_copy(update={"files": Path(self.spec.files).name})
+        )
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes of the files, by name."""
+        paths = [] if self.spec.files is None else [Path(f"{self.spec.files}{part}") for part in files.SPLITS.values()]
+        return {path.name: path.stat().st_size for path in paths if path.is_file()}
 
     def sources(self) -> Sequence[Source]:
         """Return the files that were read."""

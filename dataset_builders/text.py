@@ -1,9 +1,11 @@
 """Corpora cut out of text that is there already: JSON Lines or plain text, in files near and far, compressed or not.
 
-A row is a document. Before there are rows each source is read once and indexed (what of it is wanted, a keyed hash of
-each text, sizes); then exact duplicates go, wherever they are, the first one stays, and the rest is dealt out to the
-splits by those hashes, so that a document is in the same split whatever else the corpus holds. Then the sources are
-read again and the rows written, in the order of the sources. Memory does not grow with the size of any of them.
+A row is a document. Each source is read once, a big plain file in several spans by several workers: its documents go,
+as rows will have them, into a spool, and a keyed hash of each text, with sizes, into an index. Then exact duplicates
+go, wherever they are, the first one stays, and the rest is dealt out to the splits by those hashes, so that a document
+is in the same split whatever else the corpus holds. Then any worker takes the rows of any shard from the spools, in the
+order of the sources. Memory does not grow with the size of any of them; on the disk of the output folder a build needs
+room for the text, uncompressed, besides the corpus itself.
 
     hubkit build text --set 'files=[data/*.jsonl.zst]' --set min_characters=10 -o out
 """
@@ -25,18 +27,18 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hubkit.corpora.builder import Block, CorpusBuilder, CorpusSpec, Source, SplitName
 from hubkit.corpora.documents.duplicates import mark_firsts
-from hubkit.corpora.documents.index import QUARANTINE, Document, Indexer, read_index
+from hubkit.corpora.documents.index import QUARANTINE, Document, Index, Indexer, read_index
 from hubkit.corpora.documents.masking import mask_emails, mask_emails_within
 from hubkit.corpora.documents.metadata import Describer, canonical_text
 from hubkit.corpora.documents.near_duplicates import mark_later_ones, write_signatures
 from hubkit.corpora.documents.quarantine import bear, bear_files, counts_of, gather
-from hubkit.corpora.documents.rereading import Reader, check_unchanged
 from hubkit.corpora.documents.selection import Selection, select
 from hubkit.corpora.documents.tokens import TokenCounter
 from hubkit.errors import UserError
 from hubkit.randomness import stream_key
-from hubkit.reading import Digest, Form, Found, documents, find_sources
+from hubkit.reading import Digest, Form, Found, Span, documents, find_sources, spans_of
 from hubkit.reading.remote import is_remote
+from hubkit.reading.stored import stored
 
 # --- the spec --------------------------------------------------------------------------------------------------------
 
@@ -166,13 +168,24 @@ class Text(CorpusBuilder):
     def _found(self) -> dict[str, Found]:
         return {found.name: found for found in find_sources(self.spec.files)}
 
+    @cached_property
+    def _parts(self) -> dict[str, tuple[Found, Span | None, bool]]:
+        """The pieces by name: of which source, of which span of it, and whether to look at what it holds at all."""
+        parts = {}
+        for name, found in self._found.items():
+            spans = spans_of(found, self.spec.form)
+            for span in spans:
+                parts[f"{name}, bytes {span.start} to {span.stop - 1}"] = found, span, True
+            parts[name] = found, None, not spans
+        return parts
+
     def pieces(self) -> Sequence[str]:
-        """Return the names of the sources, in order.
+        """Return the names of the sources, in order; before that of a source in spans, which is hashed then, these.
 
         Raises:
             UserError: A pattern leads to nothing.
         """
-        return list(self._found)
+        return list(self._parts)
 
     @cached_property
     def _labels(self) -> dict[str, str]:
@@ -183,30 +196,33 @@ class Text(CorpusBuilder):
         return {name: "/".join(path[shared:]) for name, path in paths.items()}
 
     def prepare(self, piece: str, folder: Path) -> None:
-        """Read one source and leave its index, and what was wrong in it.
+        """Read one source, or a span of it, and leave its documents, their index, and what was wrong in it.
 
         Raises:
             UserError: It can't be read, changes meanwhile, or has too many domains or splits.
         """
-        spec, found, digest = self.spec, self._found[piece], Digest()
+        spec, digest = self.spec, Digest()
+        found, span, has_documents = self._parts[piece]
         key = stream_key(spec.seed, self.name, "documents") & (1 << 64) - 1
         shares = None if spec.split_field else tuple(spec.shares.values())
         counter = None if spec.count_tokens is None else TokenCounter(spec.count_tokens)
-        indexer = Indexer(folder, self._labels[piece], key, shares, counter)
-        texts = self._index(found, digest, indexer)
-        if spec.near_duplicates == "minhash":
-            write_signatures(texts, folder)
+        indexer = Indexer(folder, key, shares, counter)
+        if not has_documents:
+            deque(stored(found, digest), maxlen=0)
+        elif spec.near_duplicates == "minhash":
+            write_signatures(self._index(found, span, digest, indexer), folder)
         else:
-            deque(texts, maxlen=0)
-        check_unchanged(found)
-        label = self._labels[piece]
-        indexer.close({"found": found._asdict(), "label": label, "bytes": digest.bytes, "sha256": digest.sha256})
+            deque(self._index(found, span, digest, indexer), maxlen=0)
+        if [now.stamp for now in find_sources(found.parts or [found.url])] != [found.stamp]:
+            raise _changed(found.name)
+        source = {"label": self._labels[found.name], "stamp": found.stamp, "lines": digest.lines}
+        indexer.close(source if span else source | {"bytes": digest.bytes, "sha256": digest.sha256})
 
-    def _index(self, found: Found, digest: Digest, indexer: Indexer) -> Iterator[str]:
-        """Put every record of a source where it belongs; yield the texts of the documents."""
+    def _index(self, found: Found, span: Span | None, digest: Digest, indexer: Indexer) -> Iterator[str]:
+        """Put every record of a source, or a span of it, where it belongs; yield the texts of the documents."""
         spec, describer = self.spec, self._describer(found.name)
         most = float("inf") if spec.max_characters is None else spec.max_characters
-        for record in documents(found, spec.form, None, digest):
+        for record in documents(found, spec.form, digest, span):
             if record.text is None:
                 indexer.refuse(record, record.reason or "unreadable")
                 continue
@@ -219,7 +235,8 @@ class Text(CorpusBuilder):
                 reason = f"no split: {spec.split_field} is {str(split)[:80]!r}, not a name such as train"
                 indexer.refuse(record._replace(raw=record.text[:1000].encode()), reason)
                 continue
-            indexer.add(Document(record.position, text, (domain, licence), split, masked))
+            meta, extra = self._as_text(record.meta), self._as_text(record.rest)
+            indexer.add(Document(text, meta, extra, (domain, licence), split, masked))
             yield text
 
     @cached_property
@@ -237,16 +254,19 @@ class Text(CorpusBuilder):
         """Drop duplicates, deal the documents out to the splits, and put together what was wrong.
 
         Raises:
-            UserError: More records are bad than the spec bears, or no document is left.
+            UserError: More records are bad than the spec bears, or no document is left, or a source changed meanwhile.
         """
         indexes = [read_index(piece) for piece in pieces]
+        _check_same(indexes)
         bear_files(indexes, self.spec.max_bad_files)
         bear(indexes, self.spec.max_bad, self.spec.max_bad_share)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             keep = mark_firsts([index.entries for index in indexes], Path(scratch))
             duplicates = len(keep) - int(np.count_nonzero(keep))
             if self.spec.near_duplicates == "minhash":
-                keep[mark_later_ones(pieces, [len(index.entries) for index in indexes], Path(scratch))] = False
+                filled = [index for index in indexes if len(index.entries)]
+                counts = [len(index.entries) for index in filled]
+                keep[mark_later_ones([index.folder for index in filled], counts, Path(scratch))] = False
             kept = int(np.count_nonzero(keep))
             select(indexes, keep, None if self.spec.split_field else list(self.spec.shares), self.spec.limit, folder)
         counts = {"quarantined": counts_of(indexes, "bad"), "filtered": counts_of(indexes, "filtered")}
@@ -284,10 +304,16 @@ class Text(CorpusBuilder):
             counter = self.spec.count_tokens
         return self.spec.model_copy(update={"files": (*here.values(), *away), "count_tokens": counter})
 
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes of the sources as they are now."""
+        return {self._labels[name]: found.bytes for name, found in self._found.items() if found.bytes is not None}
+
     def sources(self) -> Sequence[Source]:
         """Return the sources with their sizes and sha256."""
         return [
-            Source(source["label"], source["bytes"], source["sha256"]) for source in self._selection.summary["sources"]
+            Source(index["label"], index["bytes"], index["sha256"])
+            for index in self._selection.summary["indexes"]
+            if "sha256" in index
         ]
 
     def facts(self) -> dict[str, Any]:
@@ -315,25 +341,9 @@ class Text(CorpusBuilder):
 
     # --- rows
 
-    @cached_property
-    def _reader(self) -> Reader:
-        return Reader(self._selection, self.spec.form)
-
     def block(self, split: str, start: int, stop: int) -> Block:
-        """Return rows `start` to `stop` (exclusive) of a split; cheap where the last call ended at `start`.
-
-        Raises:
-            UserError: A source can't be read, or is not what it was when it was indexed.
-        """
-        texts, metas, extras, domains, sources = [], [], [], [], []
-        for source, record in self._reader.read(split, start, stop):
-            texts.append(self._masked(record.text or "")[0])
-            metas.append(self._as_text(record.meta))
-            extras.append(self._as_text(record.rest))
-            domains.append(self._describer(source)(record).domain)
-            sources.append(source)
-        columns = zip((texts, metas, extras, domains, sources), self.schema, strict=True)
-        return Block(pa.record_batch([pa.array(values, field.type) for values, field in columns], schema=self.schema))
+        """Return rows `start` to `stop` (exclusive) of a split."""
+        return Block(self._selection.take(split, start, stop))
 
     def _as_text(self, value: Any) -> str | None:
         """Return what stood beside a text as JSON."""
@@ -343,6 +353,18 @@ class Text(CorpusBuilder):
 def _stem(source: str) -> str:
     """Return a file's name without its folder and what says how it is written."""
     return _SUFFIXES.sub("", re.split(r"[/\\]", source)[-1]) or source
+
+
+def _check_same(indexes: Sequence[Index]) -> None:
+    """Refuse a source that was not the same while all of its spans were read."""
+    stamps: dict[str, str] = {}
+    for source in (index.summary["source"] for index in indexes):
+        if stamps.setdefault(source["label"], source["stamp"]) != source["stamp"]:
+            raise _changed(source["label"])
+
+
+def _changed(source: str) -> UserError:
+    return UserError(f"files: {source} changed while it was read; delete the output folder and build again")
 
 
 def _is_split(value: Any) -> bool:

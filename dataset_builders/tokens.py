@@ -14,89 +14,28 @@ import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, model_validator
 
-from hubkit.corpora.builder import Block, CorpusBuilder, CorpusSpec, Source, SplitName
+from hubkit.corpora.builder import Block, CorpusBuilder, CorpusSpec, Source
 from hubkit.corpora.tables import Part, RowReader, Table, find_table
 from hubkit.corpora.texts import check_text_type
 from hubkit.errors import UserError
 from hubkit.files import file_sha256
 from hubkit.resources import load_module
 from hubkit.tokenizers.encoding import Encoder
+from hubkit.tokenizers.loading import find_files, is_own
 
 h5 = load_module(Path(__file__).with_name("_tokens_h5.py"), "hubkit_tokens_h5")
+spec = load_module(Path(__file__).with_name("_tokens_spec.py"), "hubkit_tokens_spec")
+TokensSpec = spec.TokensSpec
 
 _FOUND, _RULES = "tokens-source.json", "tokenizer.json"
-_CORPUS, _TOKENIZER = "corpus", "tokenizer/tokenizer.json"  # what the sources are called
 _SAMPLE_ROWS = 64  # of each split: on these the fast path is compared with `tokenizers` before it is used
 _SAMPLE_CHARACTERS = 4096
 _NARROW = 1 << 16
-
-
-class TokensSpec(CorpusSpec):
-    """A corpus of token ids."""
-
-    builder: Literal["tokens"] = "tokens"
-    corpus: Annotated[str, Field(min_length=1)]
-    """Folder, Parquet file or Hub repository ``owner/name`` with the text, or an ``.h5`` file of tokens."""
-    revision: str | None = None
-    """Branch, tag or commit of a repository; null is the newest."""
-    column: str = "text"
-    """The column of text."""
-    tokenizer: Annotated[str, Field(min_length=1)]
-    """Folder, ``tokenizer.json``, ``owner/name[@revision]`` on the Hub, or one of hubkit's by name."""
-    bos: str = "auto"
-    """The token before each document: ``auto`` is the tokenizer's own if it has one, ``none`` puts nothing there."""
-    eos: str = "none"
-    """The token after each document, likewise."""
-    dtype: Literal["auto", "uint16", "uint32"] = "auto"
-    """The type of an id; ``auto`` is the narrowest that holds the vocabulary."""
-    splits: Annotated[list[SplitName], Field(min_length=1)] | None = None
-    """Which splits; null is all of them."""
-    keep: Annotated[list[str], Field(default_factory=list)]
-    """Columns to pass on beside the ids, such as the domain."""
-    max_rows: Annotated[int, Field(gt=0)] | None = None
-    """Only so many rows of each split, from its beginning."""
-    dataset: str | None = None
-    """Of an ``.h5`` file: the dataset with the tokens; null is the only one that is one row of integers."""
-    chunk: Annotated[int, Field(gt=0, le=1 << 20)] = 65_536
-    """Of an ``.h5`` file: tokens a row."""
-    shares: Annotated[dict[SplitName, Annotated[float, Field(gt=0)]], Field(min_length=1)] = Field(
-        default_factory=lambda: {"train": 0.98, "validation": 0.02}
-    )
-    """Of an ``.h5`` file: the splits, as parts of the whole, in the order in which they lie there."""
-
-    def located(self, folder: Path, names: Sequence[str]) -> dict[str, Any]:
-        """Return where the corpus is and, if it came from a file, the tokenizer."""
-        whole = folder / _CORPUS
-        single = self.corpus.endswith((*h5.SUFFIXES, ".parquet"))
-        given = {"corpus": str(whole / self.corpus) if single else str(whole), "revision": None}
-        return given | ({"tokenizer": str(folder / _TOKENIZER)} if _TOKENIZER in names else {})
-
-    @property
-    def flat(self) -> bool:
-        """Whether the source is one long row of tokens."""
-        return self.corpus.endswith(h5.SUFFIXES)
-
-    def limited(self, rows: int) -> dict[str, Any]:
-        """Return how many rows of each split to take."""
-        return {"max_rows": min(rows, self.max_rows or rows)}
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if "input_ids" in self.keep:
-            raise ValueError("keep: 'input_ids' is the name of the ids; rename that column of the source")
-        if len(set(self.keep)) < len(self.keep):
-            raise ValueError(f"keep: {self.keep} names a column twice; once is enough")
-        if self.flat and self.keep:
-            raise ValueError(f"keep: {self.corpus} has no columns; leave keep out")
-        if self.flat and self.splits is not None:
-            raise ValueError("splits: of an .h5 file, shares says which splits there are; leave splits out")
-        return self
 
 
 class Tokens(CorpusBuilder):
@@ -129,9 +68,7 @@ class Tokens(CorpusBuilder):
         }
         (folder / _RULES).write_text(encoder.rules, encoding="utf-8")
         _id_type(self.spec.dtype, encoder.vocabulary)
-        file = Path(self.spec.tokenizer).expanduser()
-        file = file / _RULES if file.is_dir() else file
-        found["tokenizer_file"] = [(file.stat().st_size, file_sha256(file))] if file.is_file() else []
+        found["tokenizer_files"] = self._tokenizer_files()
         found |= self._find_flat() if self.spec.flat else self._find_table(encoder)
         self._encoder = encoder  # this process may go on to make the rows
         found |= {"engine": encoder.engine, "reason": encoder.reason, "tokenizer_sha256": encoder.sha256}
@@ -141,6 +78,17 @@ class Tokens(CorpusBuilder):
         """Take over what the one piece found."""
         for name in (_FOUND, _RULES):
             shutil.copyfile(pieces[0] / name, folder / name)
+
+    def _tokenizer_files(self) -> list[Source]:
+        """Return the tokenizer's files on this machine: its rules, and what says which token begins a document."""
+        if is_own(self.spec.tokenizer) or not Path(self.spec.tokenizer).expanduser().exists():
+            return []
+        files = find_files(self.spec.tokenizer)
+        if "auto" not in (self.spec.bos, self.spec.eos):
+            files = {_RULES: files[_RULES]}
+        return [
+            Source(f"{spec.TOKENIZER}/{name}", path.stat().st_size, file_sha256(path)) for name, path in files.items()
+        ]
 
     def _find_flat(self) -> dict[str, Any]:
         path = Path(self.spec.corpus).expanduser()
@@ -226,18 +174,32 @@ class Tokens(CorpusBuilder):
     @property
     def recorded(self) -> TokensSpec:
         """The spec with names in place of paths on this machine."""
-        paths = {field: Path(getattr(self.spec, field)).expanduser() for field in ("corpus", "tokenizer")}
+        given = {"corpus": self.spec.corpus}
+        if not is_own(self.spec.tokenizer):
+            given["tokenizer"] = self.spec.tokenizer
+        paths = {field: Path(where).expanduser() for field, where in given.items()}
         names = {field: path.resolve().name for field, path in paths.items() if path.exists()}
         return self.spec.model_copy(update=names)
 
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes of the source's files, if it lies on this machine, by name."""
+        path = Path(self.spec.corpus).expanduser()
+        if self.spec.flat:
+            return {f"{spec.CORPUS}/{path.name}": path.stat().st_size} if path.is_file() else {}
+        if not path.exists():
+            return {}
+        parts = [part for parts in find_table(self.spec.corpus).chosen(self.spec.splits).values() for part in parts]
+        return {f"{spec.CORPUS}/{part.name}": part.bytes for part in parts}
+
     def sources(self) -> Sequence[Source]:
-        """Return the source's files and, if it is one, the tokenizer's."""
+        """Return the source's files and those of the tokenizer, if it lies on this machine."""
         parts = [part for parts in self._parts.values() for part in parts]
         names = [Path(part.name).name if self.spec.flat else part.name for part in parts]
         files = [
-            Source(f"{_CORPUS}/{name}", part.bytes, str(part.sha256)) for name, part in zip(names, parts, strict=True)
+            Source(f"{spec.CORPUS}/{name}", part.bytes, str(part.sha256))
+            for name, part in zip(names, parts, strict=True)
         ]
-        return [*files, *(Source(_TOKENIZER, *found) for found in self._found["tokenizer_file"])]
+        return [*files, *(Source(*file) for file in self._found["tokenizer_files"])]
 
     def facts(self) -> dict[str, Any]:
         """Return what the ids mean, and which library found them."""

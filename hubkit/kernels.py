@@ -9,6 +9,7 @@ Never fast-math: each operation is rounded on its own and in the written order, 
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,8 +24,21 @@ def kernel(loop: Callable[..., Any]) -> Any:
         compiled: Any = njit(cache=True)(loop)
     except RuntimeError:  # the installation and the user's cache are both read-only
         return njit(loop)
-    compiled._cache._cache_file._source_stamp = _stamp(loop)
+    cache: Any = getattr(compiled, "_cache", None)  # none with NUMBA_DISABLE_JIT: it is Python
+    if cache is not None:
+        cache._cache_file._source_stamp = _stamp(loop)
+        cache.save_overload = _tolerant(cache.save_overload)
     return compiled
+
+
+def _tolerant(save: Callable[..., None]) -> Callable[..., None]:
+    """Have a loop that can't be kept, because the cache's disk or a quota is full, compiled each time instead."""
+
+    def saved(*arguments: Any) -> None:
+        with suppress(OSError):
+            save(*arguments)
+
+    return saved
 
 
 def _stamp(loop: Callable[..., Any]) -> str:

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Self, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -134,20 +135,58 @@ def _parse(assignment: str, text: str) -> Any:
         raise UserError(f"override {assignment!r}: the value is not valid YAML (quote it?)") from None
 
 
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+class _Problem(NamedTuple):
+    path: tuple[str, ...]
+    """The field, without pydantic's names for the members of a union."""
+    weight: int
+    """Of two problems with one field, the one with the higher weight says more."""
+    text: str
+
+
 def _explain(error: ValidationError, spec: type[BaseModel], origin: str) -> str:
     """Turn pydantic's report into one line that names field, value and mend."""
-    parts = []
-    for problem in error.errors():
-        field = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = ", ".join(sorted(_fields_at(spec, problem["loc"][:-1])))
-            parts.append(f"{field} is not a field" + (f" (known: {known})" if known else ""))
-        elif problem["type"] == "missing":
-            parts.append(f"{field} is missing")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            parts.append(f"{field}: {message}{_shown(problem['input'])}" if field else message)
-    return f"{origin}: " + "; ".join(parts)
+    problems = [_problem(detail, spec) for detail in error.errors()]
+    told = [problem for problem in problems if not any(_says_more(other, problem) for other in problems)]
+    return f"{origin}: " + "; ".join(dict.fromkeys(problem.text for problem in told))
+
+
+def _says_more(one: _Problem, other: _Problem) -> bool:
+    """Whether `other` is only what follows from `one`, such as that a list is too short without its bad item."""
+    return one.weight > other.weight and one.path[: len(other.path)] == other.path
+
+
+def _problem(detail: Mapping[str, Any], spec: type[BaseModel]) -> _Problem:
+    kind, given = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        above, kinds = _place(spec, detail["loc"][:-1])
+        path = (*above, str(detail["loc"][-1]))
+        return _Problem(path, 2, f"{'.'.join(path)} is not a field{_known(_fields(kinds))}")
+    path, kinds = _place(spec, detail["loc"])
+    field = ".".join(path)
+    if kind == "missing":
+        return _Problem(path, 2, f"{field} is missing")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        discriminator = detail["ctx"]["discriminator"].strip("'")
+        where = ".".join((*path, discriminator))
+        fault = "is missing" if kind == "union_tag_not_found" else f"{given[discriminator]!r} is unknown"
+        names = [name for model in kinds for name in _tags(model)]
+        return _Problem(path, 2, f"{where}{' ' if kind == 'union_tag_not_found' else ': '}{fault}{_known(names)}")
+    if kind == "model_type":
+        text = f"a group of fields is needed{_known(_fields(kinds))}"
+    elif kind in ("list_type", "tuple_type"):
+        text = "a list is needed, such as [a, b]"
+    else:
+        text = detail["msg"].removeprefix("Value error, ")
+    weight = 0 if kind.endswith("_type") else 1 if kind in ("too_short", "too_long") else 2
+    return _Problem(path, weight, f"{field}: {text}{_shown(given)}" if field else text)
+
+
+def _known(names: Iterable[str]) -> str:
+    shown = ", ".join(names)
+    return f" (known: {shown})" if shown else ""
 
 
 def _shown(value: Any) -> str:
@@ -158,20 +197,57 @@ def _shown(value: Any) -> str:
     return f" (got {text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '…'})"
 
 
-def _fields_at(spec: type[BaseModel], path: tuple[int | str, ...]) -> set[str]:
-    """Return the names of the fields that the group at `path` may have."""
-    groups = {spec}
-    for part in path:
-        members = [group.model_fields[part] for group in groups if part in group.model_fields]
-        if members:
-            groups = {group for member in members for group in _groups(member.annotation)}
-        else:  # a place in a list, a key of a mapping, or the name by which pydantic tells the members of a union apart
-            groups = {group for group in groups if group.__name__ == part} or groups
-    return {name for group in groups for name in group.model_fields}
+# --- where in a spec a problem is ------------------------------------------------------------------------------------
 
 
-def _groups(annotation: Any) -> set[type[BaseModel]]:
-    """Return the models that a type mentions, however they are wrapped (optional, annotated, lists, mappings)."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return {annotation}
-    return {group for argument in get_args(annotation) for group in _groups(argument)}
+def _place(spec: type[BaseModel], steps: Iterable[int | str]) -> tuple[tuple[str, ...], list[Any]]:
+    """Return the path that a user would write for pydantic's, and the types that a value may have there."""
+    path, kinds = [], [spec]
+    chosen = False
+    for step in steps:
+        if len(kinds) > 1 and not chosen:  # this is the name by which pydantic tells the members of a union apart
+            kinds = [kind for kind in kinds if step in _tags(kind)] or kinds
+            chosen = True
+        elif step != "[key]":  # a key of a mapping is wrong itself, and was the step before
+            path.append(str(step))
+            kinds = [inner for kind in kinds for inner in _inside(kind, step)]
+            chosen = False
+    return tuple(path), kinds
+
+
+def _inside(kind: Any, step: int | str) -> list[Any]:
+    """Return the types that a value may have one step down: in a field, at a place in a list, or by a key."""
+    if _is_model(kind):
+        return _members(kind.model_fields[step].annotation) if step in kind.model_fields else []
+    inner = get_args(kind)
+    if not inner or get_origin(kind) is Literal:
+        return []
+    if get_origin(kind) is tuple and isinstance(step, int) and inner[-1] is not Ellipsis:
+        return _members(inner[step]) if step < len(inner) else []
+    return _members(inner[-1] if isinstance(step, str) else inner[0])
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Return the types that an annotation allows, None aside."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for argument in get_args(annotation) for kind in _members(argument)]
+    return [] if annotation is NoneType else [annotation]
+
+
+def _tags(kind: Any) -> list[str]:
+    """Return the names by which a model says which it is: the values of its first field with fixed ones."""
+    if not _is_model(kind):
+        return []
+    literals = (field.annotation for field in kind.model_fields.values() if get_origin(field.annotation) is Literal)
+    return [str(value) for value in get_args(next(literals, None))]
+
+
+def _fields(kinds: Iterable[Any]) -> list[str]:
+    """Return the names of the fields that models have."""
+    return sorted({name for kind in kinds if _is_model(kind) for name in kind.model_fields})
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -53,7 +53,7 @@ def build_on_cluster(
     from hubkit.corpora.build import begin, build
     from hubkit.corpora.cluster.options import RayOptions, SlurmOptions
 
-    check_options(executor, tasks, slurm, ray, wait)
+    check_options(executor, tasks, at_once, slurm, ray, wait)
     slurm_options, ray_options = SlurmOptions.parse(slurm), RayOptions.parse(ray)
     begin(corpus, out, **how)
     if executor == Executor.ray:
@@ -66,8 +66,10 @@ def build_on_cluster(
     return build(corpus, out, **how)  # nothing is left to do but to check the folder and to sweep it
 
 
-def check_options(executor: Executor, tasks: int | None, slurm: list[str], ray: list[str], wait: bool) -> None:
-    """Refuse options of `hubkit build` that would have no effect.
+def check_options(
+    executor: Executor, tasks: int | None, at_once: int | None, slurm: list[str], ray: list[str], wait: bool
+) -> None:
+    """Refuse options of `hubkit build` that would have no effect, or an impossible one.
 
     Raises:
         UserError: Names the option and the executor that it belongs to.
@@ -79,6 +81,10 @@ def check_options(executor: Executor, tasks: int | None, slurm: list[str], ray: 
         raise UserError(f"--no-wait: an option of --executor slurm, and this is {executor}")
     if tasks is not None and executor == Executor.local:
         raise UserError("--tasks: an option of --executor slurm and ray; a local build has --workers")
+    if tasks is not None and tasks < 1:
+        raise UserError(f"tasks: {tasks} is less than one")
+    if at_once is not None and at_once < 1:
+        raise UserError(f"workers: {at_once} is less than one")
 
 
 def _on_slurm(out: Path, tasks: int | None, at_once: int | None, options: Any, wait: bool) -> bool:

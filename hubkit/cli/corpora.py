@@ -82,7 +82,7 @@ def build(
 
     corpus = find(target, overrides or (), limit)
     how = {"shard_rows": shard_rows, "overlap": overlap, "max_failures": max_failures}
-    check_options(executor, tasks, slurm or [], ray or [], wait)
+    check_options(executor, tasks, workers, slurm or [], ray or [], wait)
     if executor == Executor.local:
         with progress_bar("done") as progress:
             manifest = build_corpus(corpus, out, workers, progress=progress, **how)
@@ -114,7 +114,8 @@ def verify(
     """Check a corpus: make its rows again where that can be done, else compare hashes. Ends with 1 if it is wrong."""
     from hubkit.cores import usable_cores
     from hubkit.corpora.verify import verify as verify_folder
-    from hubkit.corpora.verify import verify_repo, weakest
+    from hubkit.corpora.verify import weakest
+    from hubkit.corpora.verify_hub import verify_repo
     from hubkit.errors import UserError
 
     if shards != "all" and not shards.isdecimal():
@@ -127,7 +128,7 @@ def verify(
         options = {
             "builder_file": builder,
             "sources": sources or (),
-            "workers": workers or usable_cores(),
+            "workers": usable_cores() if workers is None else workers,
             "progress": progress,
         }
         findings = (

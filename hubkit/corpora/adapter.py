@@ -92,7 +92,11 @@ def dataset_builder(target: str, overrides: Iterable[str] = (), cache_dir: str |
     corpus = find(target, overrides)
     builder = corpus.builder
     folder = tempfile.mkdtemp(prefix="hubkit-")
-    prepare(builder, Path(folder))
+    try:
+        prepare(builder, Path(folder))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     parts = [builder.spec.sha256, builder.version, builder.numerics(), *(source.sha256 for source in builder.sources())]
     dataset = CorpusDataset(
         dataset_name=builder.name,

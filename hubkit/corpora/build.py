@@ -9,7 +9,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hubkit.cores import usable_cores
-from hubkit.corpora.builder import MAX_FAILURES
+from hubkit.corpora.builder import MAX_FAILURES, CorpusBuilder, full_disk
+from hubkit.corpora.cluster.queue import check_no_jobs
 from hubkit.corpora.executors import run_local
 from hubkit.corpora.job import Job
 from hubkit.corpora.layout import WORK, shard_plan
@@ -53,7 +54,8 @@ def build(
         The manifest, which is also in the folder. A finished build of the same spec is left alone.
 
     Raises:
-        UserError: The folder holds something else, is in use, can't be written, or the disk is full.
+        UserError: The folder holds something else or what other sources gave, is in use or being built by Slurm, can't
+            be written, or the disk is full.
     """
     if workers is not None and workers < 1:
         raise UserError(f"workers: {workers} is less than one")
@@ -62,9 +64,11 @@ def build(
         if not (folder / MANIFEST).exists():
             with FileLock(folder / WORK / "lock", timeout=0):
                 if not (folder / MANIFEST).exists():  # or else another process finished it a moment ago
+                    check_no_jobs(folder)
                     with _swept(folder):
                         _make(Job(folder, plan, corpus.builder), workers, progress)
         manifest = _finished(folder, plan)
+        _check_sources(folder, manifest, corpus.builder)
         shutil.rmtree(folder / WORK, ignore_errors=True)
     return manifest
 
@@ -135,6 +139,12 @@ def _finished(folder: Path, plan: Plan) -> Manifest:
                 f"{folder} holds a build of another spec ({manifest.config or manifest.builder}, {field} "
                 f"{made[:12]} instead of {wanted[:12]}); choose another folder or delete that one"
             )
+    for field, wanted in plan.code.items():
+        if manifest.code.get(field) != wanted:
+            raise UserError(
+                f"{folder} was built by other code of {plan.reference} ({field} {str(manifest.code.get(field))[:20]} "
+                f"instead of {wanted[:20]}); choose another folder, or delete that one and build again"
+            )
     shard_rows = plan.writer["shard_rows"]
     if shard_rows not in (None, manifest.writer["shard_rows"]):
         raise UserError(
@@ -147,6 +157,17 @@ def _finished(folder: Path, plan: Plan) -> Manifest:
             if not path.is_file() or path.stat().st_size != shard.bytes:
                 raise UserError(f"{path} is missing or not as long as {MANIFEST} says; delete {folder} and build again")
     return manifest
+
+
+def _check_sources(folder: Path, manifest: Manifest, builder: CorpusBuilder) -> None:
+    """Refuse to take a finished build for one of sources that have changed since, as far as their sizes tell."""
+    then, now = {source.name: source.bytes for source in manifest.sources}, builder.sizes()
+    for name in sorted(then.keys() & now.keys()):
+        if then[name] != now[name]:
+            raise UserError(
+                f"{folder} was built when {name} had {then[name]:,} bytes, and now it has {now[name]:,}; choose "
+                "another folder, or delete that one and build again"
+            )
 
 
 def _claim(folder: Path) -> None:
@@ -187,8 +208,7 @@ def _explained(folder: Path) -> Iterator[None]:
 def _explain(error: OSError, folder: Path) -> UserError:
     """Turn a failure of the file system into one line with its mend."""
     again = "run the same command: finished shards are kept"
-    # Arrow tells a full disk by its message alone.
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+    if full_disk(error):
         return UserError(f"the disk of {folder} is full; free some space and {again}")
     refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
     mend = "choose a folder that you may write to" if refused else f"mend that and {again}"

@@ -92,7 +92,7 @@ class Source(NamedTuple):
 
 
 @contextmanager
-def blamed(builder: "CorpusBuilder", where: str) -> Iterator[None]:
+def blamed(builder: "CorpusBuilder | type[CorpusBuilder]", where: str) -> Iterator[None]:
     """Make what a builder's code raises a `RuntimeError` that says where; what a user can mend, or a full disk, passes.
 
     Its own kind of exception might not survive the way to the parent process, or be taken for the output's disk.
@@ -102,9 +102,20 @@ def blamed(builder: "CorpusBuilder", where: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and full_disk(error):
             raise
         raise RuntimeError(f"{builder.name} failed {where}: {type(error).__name__}: {error}") from error
+
+
+def full_disk(error: OSError) -> bool:
+    """Tell whether a disk or a quota is full; Arrow and NumPy say so by their messages alone."""
+    said = str(error)
+    partly = "requested and" in said and said.endswith("written")
+    return (
+        error.errno in (errno.ENOSPC, errno.EDQUOT)
+        or partly
+        or any(words in said for words in ("No space left", "Not enough free space"))
+    )
 
 
 def too_many(failures: Sequence[Failure], most: int) -> UserError:
@@ -170,7 +181,10 @@ class CorpusBuilder:
         raise NotImplementedError
 
     def join(self, pieces: Sequence[Path], folder: Path) -> None:
-        """Put the pieces' folders, in the order of :meth:`pieces`, together in `folder`, which is empty."""
+        """Put the pieces' folders, in the order of :meth:`pieces`, together in `folder`, which is empty.
+
+        The pieces' folders stay until the last shard is made, so what is joined may point into them.
+        """
 
     @property
     def recorded(self) -> CorpusSpec:
@@ -186,6 +200,13 @@ class CorpusBuilder:
     def sources(self) -> Sequence[Source]:
         """Return what was read from outside, for the manifest and for whoever makes the rows again."""
         return ()
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes that :meth:`sources` have now, by name, as far as that can be told without reading them.
+
+        By these a finished build notices that its sources have changed. Asked for before there is a preparation.
+        """
+        return {}
 
     def facts(self) -> dict[str, Any]:
         """Return what else the manifest and the card should say (plain data): counts, licences of parts."""

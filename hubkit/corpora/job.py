@@ -18,6 +18,7 @@ from hubkit.corpora.registry import Corpus, restore
 from hubkit.corpora.shards import finished_record, make_shard
 from hubkit.errors import UserError
 from hubkit.files import atomic_folder
+from hubkit.provenance import library_versions
 
 Advance = Callable[[int], None]
 
@@ -56,13 +57,14 @@ class Job:
         """The builder, kept as long as the process works on this build: it may hold an open source.
 
         Raises:
-            UserError: Where this process runs, libraries or numerics are not those that the build was begun with.
+            UserError: Where this process runs, the builder's code, libraries or numerics are not those that the build
+                was begun with.
         """
         builder = self.given or restore(self.plan.reference, self.plan.spec)
         builder.prepared, builder.max_failures = self.work / "prepared", self.plan.max_failures
         if self.given is None:
-            here = make_plan(Corpus(builder, self.plan.reference), None, True, 0)
-            check_environment(self.folder, self.plan, here)
+            libraries = library_versions(builder.libraries)
+            check_environment(self.folder, self.plan, self.plan.reference, libraries, builder.numerics())
         return builder
 
     @cached_property

@@ -4,15 +4,18 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from hubkit.corpora.builder import SplitName
 from hubkit.errors import UserError
 from hubkit.files import write_atomic
-from hubkit.specs import Spec
+from hubkit.specs import Spec, canonical_json
 
 MANIFEST = "corpus.json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+"""A number of rows or bytes: what JSON's readers agree on."""
 
 
 class Lengths(Spec):
@@ -37,7 +40,7 @@ class SourceRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    bytes: int
+    bytes: Count
     sha256: Sha256
 
 
@@ -71,8 +74,8 @@ class ShardRecord(Spec):
     """One finished file."""
 
     file: Annotated[str, Field(pattern=r"^data/[a-z0-9_]+-\d{5}-of-\d{5}\.parquet$")]
-    rows: int
-    bytes: int
+    rows: Count
+    bytes: Count
     rows_sha256: Sha256
     file_sha256: Sha256
 
@@ -80,13 +83,13 @@ class ShardRecord(Spec):
 class SplitRecord(Spec):
     """One split: its size, the hash of its rows, and its files in order."""
 
-    rows: int
+    rows: Count
     rows_sha256: Sha256
-    rejected: int
-    failed: int
+    rejected: Count
+    failed: Count
     """Draws that raised an exception in the builder's code and were drawn again."""
     statistics: dict[str, ColumnStatistics]
-    shards: list[ShardRecord]
+    shards: Annotated[list[ShardRecord], Field(min_length=1)]
 
 
 class Manifest(Spec):
@@ -112,7 +115,13 @@ class Manifest(Spec):
     reports: list[str]
     """Files beside this one that say more, such as `quarantine.jsonl`; they are not published."""
     overlap: Overlap | None
-    splits: dict[str, SplitRecord]
+    splits: Annotated[dict[SplitName, SplitRecord], Field(min_length=1)]
+
+    @field_validator("spec")
+    @classmethod
+    def _has_a_hash(cls, spec: dict[str, Any]) -> dict[str, Any]:
+        canonical_json(spec)  # refuses NaN, which JSON's reader takes
+        return spec
 
     @property
     def rows(self) -> int:
@@ -142,6 +151,8 @@ def read_manifest(folder: Path) -> Manifest:
         unfinished = (folder / "data").is_dir()
         state = "holds an unfinished build: run the same `hubkit build` again" if unfinished else "is not a build"
         raise UserError(f"{folder} {state} (it has no {MANIFEST})") from None
+    except OSError as error:
+        raise UserError(f"can't read {path}: {error.strerror}; mend that") from None
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])

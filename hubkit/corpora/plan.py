@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from hubkit.corpora.builder import CorpusBuilder
 from hubkit.corpora.layout import ROW_GROUP_BYTES, SHARD_BYTES, WORK, whole_blocks
-from hubkit.corpora.registry import Corpus
+from hubkit.corpora.registry import Corpus, code_of
 from hubkit.errors import UserError
 from hubkit.files import write_atomic
 from hubkit.provenance import library_versions
@@ -24,6 +24,8 @@ class Plan(Spec):
     spec: dict[str, Any]
     spec_sha256: str
     generator_version: str
+    code: dict[str, str]
+    """Whose code the builder is, if not hubkit's (see :func:`hubkit.corpora.registry.code_of`)."""
     libraries: dict[str, str]
     numerics: dict[str, str]
     pieces: list[str]
@@ -44,6 +46,7 @@ def make_plan(corpus: Corpus, shard_rows: int | None, overlap: bool, max_failure
         spec=builder.spec.model_dump(mode="json"),
         spec_sha256=builder.recorded.sha256,
         generator_version=builder.version,
+        code=code_of(corpus.reference),
         libraries=library_versions(builder.libraries),
         numerics=builder.numerics(),
         pieces=list(builder.pieces()),
@@ -101,15 +104,18 @@ def settle_plan(folder: Path, plan: Plan) -> None:
             f"{folder} was begun with other sources ({_difference(begun.pieces, plan.pieces)}); delete it and build "
             "again"
         )
-    check_environment(folder, begun, plan)
+    check_environment(folder, begun, plan.reference, plan.libraries, plan.numerics)
     for field in sorted(begun.writer):
         _same(folder, field, begun.writer[field], plan.writer.get(field))
     _same(folder, "overlap", begun.overlap, plan.overlap)
 
 
-def check_environment(folder: Path, begun: Plan, now: Plan) -> None:
-    """Refuse to go on with other libraries or numerics: rows might differ, and the manifest would tell a lie."""
-    for then, here in ((begun.libraries, now.libraries), (begun.numerics, now.numerics)):
+def check_environment(
+    folder: Path, begun: Plan, reference: str, libraries: dict[str, str], numerics: dict[str, str]
+) -> None:
+    """Refuse to go on with other code, libraries or numerics: rows might differ, and the manifest would tell a lie."""
+    pairs = ((begun.code, code_of(reference)), (begun.libraries, libraries), (begun.numerics, numerics))
+    for then, here in pairs:
         for field in sorted(then.keys() | here.keys()):
             _same(folder, field, then.get(field), here.get(field))
 

@@ -1,7 +1,7 @@
 """Finds builders and named configs: those that travel with hubkit, installed plug-ins, and files named by path."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -57,13 +57,7 @@ def load(reference: str) -> type[CorpusBuilder]:
 
 def builders() -> dict[str, type[CorpusBuilder]]:
     """Return every builder by its name; a plug-in that can't be loaded is warned of and left out."""
-    found = {}
-    for family in families():
-        try:
-            found[family] = load(family)
-        except UserError as error:
-            warnings.warn(str(error), stacklevel=2)
-    return found
+    return dict(_loaded(families()))
 
 
 def find(target: str, overrides: Iterable[str] = (), limit: int | None = None) -> Corpus:
@@ -113,23 +107,27 @@ def _resolve(target: str, beside: Path = Path()) -> tuple[str, type[CorpusBuilde
         reference = str(beside / file)
         builder = load(reference)
         return reference, builder, _config_values(builder, config)
-    known = builders()
-    for builder in known.values():
+    known: dict[str, type[CorpusBuilder]] = {}
+    for name, builder in _loaded(sorted(families(), key=lambda family: not f"{target}-".startswith(f"{family}-"))):
         if target in builder.configs:
-            return builder.name, builder, _config_values(builder, target)
-    if target in known:
-        return target, known[target], {"builder": target}
-    configs = ", ".join(name for builder in known.values() for name in builder.configs)
+            return name, builder, _config_values(builder, target)
+        if target == name:
+            return name, builder, {"builder": name}
+        known[name] = builder
+    configs = ", ".join(name for family in families() if family in known for name in known[family].configs)
     raise UserError(
-        f"config: {target!r} is unknown (known: {configs}; or a family: {', '.join(known)}; or a .yaml spec, or a .py "
-        "builder)"
+        f"config: {target!r} is unknown (known: {configs}; or a family: {', '.join(families())}; or a .yaml spec, or a "
+        ".py builder)"
     )
 
 
 def _resolve_file(path: Path) -> tuple[str, type[CorpusBuilder], dict[str, Any]]:
     """Return reference, builder and field values of a spec file, a manifest, or another program's config file."""
     if path.suffix == ".json" and path.is_file():
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        try:
+            text = path.read_text(encoding="utf-8-sig", errors="replace")
+        except OSError as error:
+            raise UserError(f"can't read {path}: {error.strerror}") from None
         for name, builder in builders().items():
             foreign = builder.read_foreign(text)
             if foreign is not None:
@@ -155,6 +153,11 @@ def _resolve_file(path: Path) -> tuple[str, type[CorpusBuilder], dict[str, Any]]
 def _resolve_manifest(path: Path, manifest: dict[str, Any]) -> tuple[str, type[CorpusBuilder], dict[str, Any]]:
     """Return what a corpus was made from, if this is still the generator that made it."""
     reference = str(manifest["spec"].get("builder"))
+    if reference not in families():  # above all no file: the manifest may be anybody's
+        raise UserError(
+            f"{path}: builder: {reference!r} is not installed here; write a .yaml spec that says builder: FILE.py and "
+            "has the fields of its spec"
+        )
     builder = load(reference)
     if manifest["generator_version"] != builder.version:
         raise UserError(
@@ -172,6 +175,17 @@ def _config_values(builder: type[CorpusBuilder], config: str) -> dict[str, Any]:
     if config not in builder.configs:
         raise UserError(f"config: {builder.name} has no {config!r} (known: {', '.join(builder.configs)})")
     return builder.configs[config].model_dump()
+
+
+def _loaded(names: Iterable[str]) -> Iterator[tuple[str, type[CorpusBuilder]]]:
+    """Yield builders by name, each loaded only when it is asked for: that takes a while."""
+    for name in names:
+        try:
+            builder = load(name)
+        except UserError as error:
+            warnings.warn(str(error), stacklevel=2)
+        else:
+            yield name, builder
 
 
 def _own() -> dict[str, Path]:

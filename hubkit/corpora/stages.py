@@ -10,7 +10,6 @@ from hubkit.corpora.hashing import rows_sha256, type_name
 from hubkit.corpora.job import Advance, Job
 from hubkit.corpora.manifest import MANIFEST, Manifest, ShardRecord, SourceRecord, SplitRecord
 from hubkit.corpora.plan import read_plan
-from hubkit.corpora.registry import code_of
 from hubkit.corpora.shards import record_path
 from hubkit.corpora.statistics import Statistics
 from hubkit.errors import UserError
@@ -82,7 +81,7 @@ def _manifest(job: Job) -> Manifest:
         config=plan.config,
         spec=builder.recorded.model_dump(mode="json"),
         spec_sha256=plan.spec_sha256,
-        code=code_version() | code_of(plan.reference),
+        code=code_version() | plan.code,
         libraries=plan.libraries,
         numerics=plan.numerics,
         writer=job.writer,

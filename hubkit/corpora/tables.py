@@ -239,6 +239,10 @@ class RowReader:
                 start -= part.rows
                 continue
             file = _opened(part)
+            if file.metadata.num_rows != part.rows:
+                raise UserError(
+                    f"corpus: {part.path} has {file.metadata.num_rows:,} rows, not {part.rows:,}; replace it"
+                )
             group = 0
             while start >= (rows := file.metadata.row_group(group).num_rows):
                 start, group = start - rows, group + 1

@@ -50,6 +50,7 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         "sources": [source | {"name": public(source["name"])} for source in manifest["sources"]],
         "pairs": _pairs(manifest),
         "domains": _domains(manifest["facts"].get("domains") or {}),
+        "facts": public({name: value for name, value in manifest["facts"].items() if name != "domains"}),
         "splits": [_split_row(name, split) for name, split in splits.items()],
         "first": "train" if "train" in splits else next(iter(splits)),
         "spec": public(manifest["spec"]),
@@ -71,7 +72,7 @@ def _config(splits: Mapping[str, Any]) -> dict[str, Any]:
 def _split_row(name: str, split: Mapping[str, Any]) -> dict[str, Any]:
     columns = [
         {"name": column, "unit": unit, **lengths}
-        for column, value in split["statistics"].items()
+        for column, value in _read(split["statistics"]).items()
         for unit, lengths in value.items()
         if lengths
     ]
@@ -84,6 +85,11 @@ def _split_row(name: str, split: Mapping[str, Any]) -> dict[str, Any]:
         "columns": columns,
         "sha256": split["rows_sha256"],
     }
+
+
+def _read(statistics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the statistics of the column that a model reads; of all columns where none has its usual name."""
+    return next(({name: statistics[name]} for name in ("text", "input_ids") if name in statistics), statistics)
 
 
 def _pairs(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -110,7 +116,8 @@ def _domains(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
         }
         for name, facts in domains.items()
     ]
-    return {"counts": list(counts), "rows": rows} if rows else None
+    licensed = any(row["licence"] for row in rows)
+    return {"counts": list(counts), "rows": rows, "licensed": licensed} if rows else None
 
 
 def _listed(names: Any) -> list[str]:

@@ -10,12 +10,36 @@ from numba import njit
 from hubkit.kernels import kernel
 
 _LF, _SPACE, _QUOTE, _COMMA, _BACKSLASH = 10, 32, 34, 44, 92
+_STRIDE = 64
 _OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 93, 123, 125
 
 
 @njit
 def _is_white(byte):
     return byte == _SPACE or 9 <= byte <= 13
+
+
+@kernel
+def line_ends(text):
+    """Return the offsets behind the line feeds."""
+    ends = np.empty(text.size, np.int64)  # only what is written takes memory
+    count = 0
+    for start in range(0, text.size, _STRIDE):
+        piece = text[start : start + _STRIDE]
+        if _has_line_feed(piece):
+            for index in range(piece.size):
+                if piece[index] == _LF:
+                    ends[count] = start + index + 1
+                    count += 1
+    return ends[:count].copy()
+
+
+@njit
+def _has_line_feed(piece):
+    found = np.uint8(0)  # without a branch the compiler compares a whole register of bytes at once
+    for byte in piece:
+        found |= np.uint8(byte == _LF)
+    return found > 0
 
 
 @kernel

@@ -21,12 +21,12 @@ class Record(NamedTuple):
     meta: Any = None
     """Whatever JSON value stood in the meta field; None where there was none. It may hold inf and nan, and integers of
     any size: Python writes and reads them, strict JSON has no word for the first two. It is nested at most 199 deep."""
+    rest: dict[str, Any] | None = None
+    """The other fields of a JSON record, beside text and meta; None where there are none."""
     reason: str | None = None
     """What is wrong with it: its kind, and after a colon more of it, and the mend if there is one."""
     raw: bytes | None = None
     """Its first `RAW_BYTES` bytes, as UTF-8 as far as they are that."""
-    rest: dict[str, Any] | None = None
-    """The other fields of a JSON record, beside text and meta; None where there are none."""
     whole: bool = False
     """Whether this stands for all that follows in the source, which can't be read: an archive cut short, an image."""
 

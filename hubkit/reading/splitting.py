@@ -7,14 +7,13 @@ import numpy as np
 
 from hubkit.reading.boundaries import (
     line_bounds,
+    line_ends,
     paragraph_bounds,
     paragraph_ends,
     value_bounds,
     value_ends,
 )
 from hubkit.reading.record import RAW_BYTES, Fault
-
-_LF = ord("\n")
 
 
 class Page(NamedTuple):
@@ -151,4 +150,4 @@ class _Part:
 
 
 def _line_ends(chunk: bytes) -> np.ndarray:
-    return np.flatnonzero(np.frombuffer(chunk, np.uint8) == _LF) + 1
+    return line_ends(np.frombuffer(chunk, np.uint8))

@@ -18,6 +18,8 @@ class Digest:
         """How many were read."""
         self.complete = False
         """Whether the end was reached; it isn't if whoever reads stops early."""
+        self.lines = 0
+        """How many lines end there, where a span was read; nothing else is known of that then."""
         self._sha256 = hashlib.sha256()
 
     @property
@@ -32,8 +34,13 @@ class Digest:
         self._sha256.update(chunk)
 
 
-def stored(source: Found, digest: Digest | None = None) -> Iterator[bytes]:
+def stored(source: Found, digest: Digest | None = None, start: int = 0) -> Iterator[bytes]:
     """Yield a source's bytes, part after part, in chunks of at most `CHUNK_BYTES`.
+
+    Args:
+        source: What to read.
+        digest: Takes in the bytes.
+        start: Where to begin in a single file on a disk.
 
     Raises:
         UserError: It can't be read: it is gone, or forbidden, or the network failed. (Of bytes that make no sense, the
@@ -42,6 +49,8 @@ def stored(source: Found, digest: Digest | None = None) -> Iterator[bytes]:
     for url in source.parts or (source.url,):
         try:
             with open_remote(url) if is_remote(url) else open(url, "rb", buffering=0) as file:
+                if start:
+                    file.seek(start)
                 while chunk := file.read(CHUNK_BYTES):
                     if digest:
                         digest.update(chunk)

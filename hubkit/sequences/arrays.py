@@ -8,24 +8,19 @@ from hubkit.kernels import kernel
 
 
 @kernel
-def drawn_offsets(key_low, key_high, indices, least, most, unit):
-    """Return where sequences begin whose lengths are the first draws of their streams.
-
-    Args:
-        key_low: Low word of the stream's key.
-        key_high: High word of the stream's key.
-        indices: uint64 (n,): which sequences.
-        least: The smallest length, in units.
-        most: The largest one.
-        unit: How many tokens a unit has.
-
-    Returns:
-        int64 (n + 1,), beginning with 0.
-    """
-    offsets, state = np.zeros(len(indices) + 1, np.int64), np.empty(4, np.uint64)
+def drawn_lengths(key_low, key_high, indices, least, most):
+    """Return the first draw of each sequence, a length from `least` to `most`, as int64 (n,)."""
+    state, lengths = np.empty(4, np.uint64), np.empty(len(indices), np.int64)
     for i in range(len(indices)):
         seed(state, key_low, key_high, indices[i], 0)
-        offsets[i + 1] = offsets[i] + unit * between(state, least, most)
+        lengths[i] = between(state, least, most)
+    return lengths
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Return where sequences of these lengths begin, and the last ends, as int64 (n + 1,)."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
     return offsets
 
 

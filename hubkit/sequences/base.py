@@ -24,8 +24,11 @@ class Range(Spec):
     @model_validator(mode="before")
     @classmethod
     def _number(cls, values: Any) -> Any:
-        number = isinstance(values, int) and not isinstance(values, bool)
-        return {"min": values, "max": values} if number else values
+        if isinstance(values, int) and not isinstance(values, bool):
+            return {"min": values, "max": values}
+        if not isinstance(values, Mapping | Range):
+            raise ValueError("a whole number is needed, or two of them: {min: 1, max: 100}")
+        return values
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

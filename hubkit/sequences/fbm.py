@@ -10,7 +10,7 @@ from hubkit.draws import between, seed
 from hubkit.kernels import kernel
 from hubkit.sequences._circulant import Embedding, embedding, transform
 from hubkit.sequences._ziggurat import fill_normals, layers
-from hubkit.sequences.arrays import drawn_offsets
+from hubkit.sequences.arrays import drawn_lengths, offsets_of
 from hubkit.sequences.base import Domain, Key, Length, Range, Sequences, with_loss
 from hubkit.sequences.vocabulary import draw_distinct
 
@@ -60,14 +60,14 @@ class FractionalBrownianMotion(Domain):
 
     def generate(self, key: Key, indices: np.ndarray) -> Sequences:
         """Return digitised paths, all of them learnt."""
-        offsets = self._offsets(key, indices)
+        offsets = offsets_of(self.lengths(key, indices))
         how: Any = self.length.min, self.length.max, self.discretize_ratio, self.shuffled, *self._embedding, *layers()
         tokens = digitised_paths(*key, indices, offsets, *how, self.vocabulary.table, self.vocabulary.pool())
         return with_loss(tokens, offsets)
 
     def lengths(self, key: Key, indices: np.ndarray) -> np.ndarray:
         """Return how many tokens these sequences have, as int64 (n,)."""
-        return np.diff(self._offsets(key, indices))
+        return drawn_lengths(*key, indices, self.length.min, self.length.max)
 
     def increments(self, key: Key, indices: np.ndarray) -> np.ndarray:
         """Return the steps of the paths of these sequences, before they are cut to length.
@@ -76,9 +76,6 @@ class FractionalBrownianMotion(Domain):
             float64 (n, points), normal with mean 0 and variance 1, where points is at least `length.max`.
         """
         return increments(*key, indices, *self._embedding, *layers())
-
-    def _offsets(self, key: Key, indices: np.ndarray) -> np.ndarray:
-        return drawn_offsets(*key, indices, self.length.min, self.length.max, 1)
 
 
 @njit
@@ -104,7 +101,7 @@ def digitised_paths(
     table,
     pool,
 ):
-    """Return the tokens (uint32) of digitised paths whose lengths were drawn by :func:`drawn_offsets`."""
+    """Return the tokens (uint32) of digitised paths whose lengths were drawn by :func:`drawn_lengths`."""
     tokens, state = np.empty(offsets[-1], np.uint32), np.empty(4, np.uint64)
     real, imag = np.empty(len(scales)), np.empty(len(scales))
     ranks, ids = np.empty(_levels(most, ratio), np.int64), np.empty(most, np.uint32)

@@ -7,27 +7,11 @@ from pydantic import model_validator
 
 from hubkit.draws import between, seed
 from hubkit.kernels import kernel
+from hubkit.sequences.arrays import drawn_lengths, offsets_of
 from hubkit.sequences.base import MOST_LENGTH, Domain, Key, Length, Range, Sequences, fits, with_loss
 from hubkit.sequences.vocabulary import draw_sequence
 
 # --- what they share -------------------------------------------------------------------------------------------------
-
-
-@kernel
-def drawn_lengths(key_low, key_high, indices, least, most):
-    """Return the first draw of each sequence, a length from `least` to `most`, as int64 (n,)."""
-    state, lengths = np.empty(4, np.uint64), np.empty(len(indices), np.int64)
-    for i in range(len(indices)):
-        seed(state, key_low, key_high, indices[i], 0)
-        lengths[i] = between(state, least, most)
-    return lengths
-
-
-def offsets_of(lengths: np.ndarray) -> np.ndarray:
-    """Return where sequences of these lengths begin, and the last ends, as int64 (n + 1,)."""
-    offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
 
 
 class DrawnDomain(Domain):

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from hubkit.draws import between, halves, seed, uniform
 from hubkit.kernels import kernel
 from hubkit.randomness import stream_key
+from hubkit.sequences.arrays import drawn_lengths, offsets_of
 from hubkit.sequences.base import Domain, Key, Length, Range, Sequences, with_loss
-from hubkit.sequences.mapping import drawn_lengths, offsets_of
 from hubkit.sequences.vocabulary import Vocabulary, draw, draw_alias, fill_alias
 
 MOST_ENTRIES = 2**23

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from hubkit.errors import UserError
 from hubkit.kernels import kernel
+from hubkit.sequences.arrays import offsets_of
 from hubkit.sequences.base import Sequences
 
 _MOST = 2**31 - 1  # an Arrow list counts its elements in int32
@@ -62,9 +63,8 @@ def assemble(parts: Iterable[Part], count: int, schema: pa.Schema) -> pa.RecordB
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:
-    """Return where lists of these lengths begin, and the last ends, as int64 (n + 1,)."""
-    offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+    """Return where lists of these lengths begin, and the last ends, as int64 (n + 1,); refuse what no column holds."""
+    offsets = offsets_of(lengths)
     if offsets[-1] > _MOST:
         raise UserError(
             f"domains: {len(lengths)} rows have {offsets[-1]:,} tokens, and a block of rows holds {_MOST:,}; lower the "

@@ -8,8 +8,8 @@ from pydantic import model_validator
 
 from hubkit.draws import below, between, sample, seed, uniform
 from hubkit.kernels import kernel
+from hubkit.sequences.arrays import offsets_of
 from hubkit.sequences.base import MOST_LENGTH, Domain, Key, Length, Range, Sequences, Share, fits, with_loss
-from hubkit.sequences.mapping import offsets_of
 from hubkit.sequences.vocabulary import draw_distinct
 
 # --- deduplicate -----------------------------------------------------------------------------------------------------

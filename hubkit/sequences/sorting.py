@@ -8,8 +8,9 @@ from pydantic import AfterValidator, model_validator
 
 from hubkit.draws import below, between, seed
 from hubkit.kernels import kernel
+from hubkit.sequences.arrays import drawn_lengths, offsets_of
 from hubkit.sequences.base import BaseDomain, Domain, Key, Length, Range, Sequences, fits, with_loss
-from hubkit.sequences.mapping import DrawnDomain, drawn_lengths, offsets_of
+from hubkit.sequences.mapping import DrawnDomain
 from hubkit.sequences.vocabulary import Table, Vocabulary, draw_distinct, draw_sequence
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from hubkit.draws import between, seed, uniform
 from hubkit.kernels import kernel
-from hubkit.sequences.arrays import drawn_offsets
+from hubkit.sequences.arrays import drawn_lengths, offsets_of
 from hubkit.sequences.base import Domain, Key, Length, Range, Sequences, Share, with_loss
 from hubkit.sequences.vocabulary import Table, Vocabulary, Zipf, alias_table, draw, draw_many
 
@@ -33,13 +33,13 @@ class _Tokens(Domain):
 
     def generate(self, key: Key, indices: np.ndarray) -> Sequences:
         """Return sequences of independent tokens, all of them learnt."""
-        offsets = drawn_offsets(*key, indices, self.length.min, self.length.max, 1)
+        offsets = offsets_of(self.lengths(key, indices))
         tokens = independent_tokens(*key, indices, self.length.min, self.length.max, offsets, self.vocabulary.table)
         return with_loss(tokens, offsets)
 
     def lengths(self, key: Key, indices: np.ndarray) -> np.ndarray:
         """Return how many tokens these sequences have, as int64 (n,)."""
-        return np.diff(drawn_offsets(*key, indices, self.length.min, self.length.max, 1))
+        return drawn_lengths(*key, indices, self.length.min, self.length.max)
 
 
 class UniformTokens(_Tokens):
@@ -60,7 +60,7 @@ class UnigramTokens(_Tokens):
 
 @kernel
 def independent_tokens(key_low, key_high, indices, least, most, offsets, table):
-    """Return the tokens (uint32) of sequences whose lengths were drawn by :func:`drawn_offsets`."""
+    """Return the tokens (uint32) of sequences whose lengths were drawn by :func:`drawn_lengths`."""
     tokens, state = np.empty(offsets[-1], np.uint32), np.empty(4, np.uint64)
     for i in range(len(indices)):
         seed(state, key_low, key_high, indices[i], 0)
@@ -91,12 +91,9 @@ class _Parentheses(Domain):
         """The least and the greatest number of parentheses."""
         return (self.length.min + 1) // 2, self.length.max // 2
 
-    def _offsets(self, key: Key, indices: np.ndarray) -> np.ndarray:
-        return drawn_offsets(*key, indices, *self._pairs, 2)
-
     def lengths(self, key: Key, indices: np.ndarray) -> np.ndarray:
         """Return how many tokens these sequences have, as int64 (n,)."""
-        return np.diff(self._offsets(key, indices))
+        return 2 * drawn_lengths(*key, indices, *self._pairs)
 
 
 class NestingParentheses(_Parentheses):
@@ -109,7 +106,7 @@ class NestingParentheses(_Parentheses):
 
     def generate(self, key: Key, indices: np.ndarray) -> Sequences:
         """Return sequences of nesting parentheses, all of them learnt."""
-        offsets = self._offsets(key, indices)
+        offsets = offsets_of(self.lengths(key, indices))
         tokens = nesting(*key, indices, *self._pairs, offsets, self.open_probability, self.vocabulary.table)
         return with_loss(tokens, offsets)
 
@@ -141,9 +138,10 @@ class FlatParentheses(_Parentheses):
     mean_distance: Annotated[float, Field(ge=1, le=1000)] = 2.543
     """The mean of a geometric distribution of distances, on which they are modelled where `distances` is empty.
 
-    That distances between dependent words fall off exponentially is in Ferrer-i-Cancho, "Euclidean distance between
-    syntactically linked words", Physical Review E 70, 2004; the mean of English in Liu, "Dependency distance as a
-    metric of language comprehension difficulty", Journal of Cognitive Science 9, 2008.
+    Take it as an approximate figure for English, which lies below the 3 words that Liu found no language's mean to
+    exceed ("Dependency distance as a metric of language comprehension difficulty", Journal of Cognitive Science 9,
+    2008); give `distances` where it matters. That distances between dependent words fall off exponentially is in
+    Ferrer-i-Cancho, "Euclidean distance between syntactically linked words", Physical Review E 70, 2004.
     """
     distances: Annotated[tuple[Annotated[float, Field(ge=0, le=1e15)], ...], Field(max_length=2**16)] = ()
     """How often each distance occurs, from 1 on: counts of a treebank, say."""
@@ -163,7 +161,7 @@ class FlatParentheses(_Parentheses):
 
     def generate(self, key: Key, indices: np.ndarray) -> Sequences:
         """Return sequences of flat parentheses, all of them learnt."""
-        offsets = self._offsets(key, indices)
+        offsets = offsets_of(self.lengths(key, indices))
         tokens = flat(*key, indices, *self._pairs, offsets, self._distances, self.vocabulary.table)
         return with_loss(tokens, offsets)
 

@@ -103,8 +103,10 @@ class Vocabulary(Spec):
     def _short(cls, values: Any) -> Any:
         if isinstance(values, int) and not isinstance(values, bool):
             return {"size": values}
-        if not isinstance(values, Mapping):
+        if isinstance(values, Vocabulary):
             return values
+        if not isinstance(values, Mapping):
+            raise ValueError("a number of tokens is needed, or {size: 500, distribution: zipf}")
         distribution = values.get("distribution")
         if isinstance(distribution, str):
             return {**values, "distribution": {"kind": distribution}}

@@ -42,7 +42,8 @@ class Encoder:
             which is compiled, for the Lorenz tokenizer; else ``tokenizers``.
         reason: Why it is `tokenizers`; None where it is not.
         vocabulary: How many ids there may be: the largest and one.
-        rules: Rules and vocabulary, as `tokenizers` writes them to ``tokenizer.json``.
+        rules: Rules and vocabulary, as `tokenizers` writes them to ``tokenizer.json``; where special tokens are written
+            in the texts themselves (``characters:AB``), none is special in them.
         sha256: The identity of rules and vocabulary, as :func:`hubkit.tokenizers.tokenizer_sha256` gives it.
         bos: The token that begins a document, or None.
         eos: The token that ends a document, or None.
@@ -61,8 +62,9 @@ class Encoder:
         from tokenizers import Tokenizer
 
         rules = load_rules(tokenizer)
-        self.rules = rules.backend.to_str()
-        self.sha256 = hashlib.sha256(self.rules.encode()).hexdigest()
+        whole = rules.backend.to_str()
+        self.sha256 = hashlib.sha256(whole.encode()).hexdigest()
+        self.rules = _without_special(whole) if rules.in_texts else whole
         self.bos, self.eos = rules.bos, rules.eos
         self._plain = Tokenizer.from_str(self.rules)
         self._plain.encode_special_tokens = True  # encode them as ordinary text
@@ -208,6 +210,11 @@ def _halved(text: str) -> bool:
 
 def _start(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def _without_special(rules: str) -> str:
+    """Return rules by which every token of the vocabulary is an ordinary one."""
+    return json.dumps(json.loads(rules) | {"added_tokens": []}, ensure_ascii=False)
 
 
 def _special_ids(rules: dict[str, Any]) -> list[int]:

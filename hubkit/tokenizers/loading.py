@@ -23,14 +23,21 @@ class Rules(NamedTuple):
     """The token that begins a document, if the tokenizer has one."""
     eos: str | None
     """The token that ends a document, if the tokenizer has one."""
+    in_texts: bool = False
+    """Whether special tokens are written in the texts themselves, and are ordinary symbols there."""
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a tokenizer is one of hubkit's by that name, whatever folder has the same."""
+    return name in TOKENIZERS or name.startswith("characters:")
 
 
 def load_rules(tokenizer: "str | Path | Tokenizer | PreTrainedTokenizerFast") -> Rules:
     """Return a tokenizer's rules, and which tokens begin and end a document.
 
     Args:
-        tokenizer: One of hubkit's by name, such as ``lorenz``; a folder; a ``tokenizer.json``; a Hub repository
-            ``owner/name`` or ``owner/name@revision``; or one in memory.
+        tokenizer: One of hubkit's by name, such as ``lorenz`` or ``characters:AB``; a folder; a ``tokenizer.json``; a
+            Hub repository ``owner/name`` or ``owner/name@revision``; or one in memory.
 
     Raises:
         UserError: There is none, or its file is damaged.
@@ -41,6 +48,8 @@ def load_rules(tokenizer: "str | Path | Tokenizer | PreTrainedTokenizerFast") ->
         return Rules(tokenizer, None, None)
     if not isinstance(tokenizer, str | Path):
         return Rules(tokenizer.backend_tokenizer, tokenizer.bos_token, tokenizer.eos_token)  # type: ignore[arg-type]
+    if str(tokenizer).startswith("characters:"):
+        return Rules(make_tokenizer(str(tokenizer)).backend_tokenizer, None, None, in_texts=True)
     if tokenizer in TOKENIZERS:
         return load_rules(make_tokenizer(str(tokenizer)))
     return _read(find_files(str(tokenizer)))
@@ -65,7 +74,7 @@ def find_files(where: str) -> dict[str, Path]:
         return _download(where)
     raise UserError(
         f"tokenizer: {where!r} is no folder, no file and no repository OWNER/NAME "
-        f"(hubkit's own: {', '.join(sorted(TOKENIZERS))})"
+        f"(hubkit's own: {', '.join(sorted(TOKENIZERS))}, characters:SYMBOLS)"
     )
 
 

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -141,7 +141,7 @@ def describe(builder: CorpusBuilder, batches: list[pa.RecordBatch]) -> None:
 def write(scratch: Path, builder: CorpusBuilder, batches: list[pa.RecordBatch]) -> None:
     """Write the rows as the engine does, in row groups of its size."""
     group = whole_blocks(ROW_GROUP_BYTES, builder.row_bytes) // BLOCK_ROWS
-    options = {"write_page_index": True, "use_content_defined_chunking": True}
+    options: dict[str, Any] = {"write_page_index": True, "use_content_defined_chunking": True}
     with pq.ParquetWriter(
         scratch / "rows.parquet", builder.schema, compression="zstd", compression_level=1, **options
     ) as writer:

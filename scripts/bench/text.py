@@ -1,11 +1,13 @@
 """Measure how fast a text corpus is built, with what memory, with `datasets`' own loader of JSON beside it.
 
-    python scripts/bench/text.py [--mb 1000] [--repeats 1] [--stored plain] [--folder DIR]
+    python scripts/bench/text.py [--mb 1000] [--repeats 1] [--stored plain gz] [--folder DIR]
 
-Makes JSON Lines of about 6 kB a document from a vocabulary, in one file, and runs in turns, each in processes of its
-own: `hubkit build text` with one worker and with two, without the comparison of splits (of which the loader has no
-counterpart) and with it, and `datasets.load_dataset("json")` into a fresh cache. MB are those of the uncompressed file;
-CPU seconds are of all processes, the peak of memory is of the largest. Last come the builder's own stages.
+Makes JSON Lines of about 6 kB a document from a vocabulary, in one file, and stores it in each way that is asked for.
+Of each it runs in turns, each in processes of its own: `hubkit build text` with one worker and with two, without the
+comparison of splits (of which the loader has no counterpart) and with it; `datasets.load_dataset("json")` into a fresh
+cache, whose result is an Arrow file; and the same, written to Parquet with the options of a corpus's shards, whose
+result is what a build's is, but for duplicates, splits and hashes. MB are those of the uncompressed file; CPU
+seconds are of all processes, the peak of memory is of the largest. Last come the builder's own stages.
 """
 
 import argparse
@@ -35,7 +37,13 @@ BATCH = 500
 LOAD = """
 import sys, datasets
 datasets.disable_progress_bars()
-print(datasets.load_dataset("json", data_files=sys.argv[1], cache_dir=sys.argv[2], split="train").num_rows)
+rows = datasets.load_dataset("json", data_files=sys.argv[1], cache_dir=sys.argv[2], split="train")
+if sys.argv[3:]:  # not by its to_parquet, which settles the compression itself
+    import pyarrow.parquet as pq
+    options = dict(compression="zstd", compression_level=1, write_page_index=True, use_content_defined_chunking=True)
+    with pq.ParquetWriter(sys.argv[3], rows.features.arrow_schema, **options) as file:
+        for start in range(0, len(rows), 4096):
+            file.write_table(rows.with_format("arrow")[start : start + 4096])
 """
 
 
@@ -52,16 +60,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how fast a text corpus is built.")
     parser.add_argument("--mb", type=int, default=1000, help="of JSON Lines (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=1, help="the best counts (default: %(default)s)")
-    parser.add_argument("--stored", choices=("plain", "gz", "zst"), default="plain", help="(default: %(default)s)")
+    parser.add_argument(
+        "--stored", choices=("plain", "gz", "zst"), nargs="+", default=["plain", "gz"], help="(default: plain and gz)"
+    )
     parser.add_argument("--folder", type=Path, help="where to work (default: temporary)")
     arguments = parser.parse_args()
     print_machine("orjson", "xxhash", "zstandard", "pyarrow", "datasets")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         folder = Path(scratch)
-        path, size = make(folder, arguments.mb, arguments.stored)
-        print(f"\n{size / 1e6:,.0f} MB of JSON Lines, stored {arguments.stored} in {path.stat().st_size / 1e6:,.0f} MB")
-        compare(commands(path, folder), size, folder, arguments.repeats)
-        stages(path, size, folder)
+        for stored in arguments.stored:
+            path, size = make(folder, arguments.mb, stored)
+            print(f"\n{size / 1e6:,.0f} MB of JSON Lines, stored {stored} in {path.stat().st_size / 1e6:,.0f} MB")
+            compare(commands(path, folder), size, folder, arguments.repeats)
+            stages(path, size, folder / f"stages-{stored}")
+            path.unlink()
     print(f"load average at the end: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
 
 
@@ -92,11 +104,13 @@ def opened(path: Path, stored: str):
 def commands(path: Path, folder: Path) -> dict[str, list[str]]:
     build = [str(Path(sys.executable).parent / "hubkit"), "build", "text", "--set", f"files=[{path}]"]
     build += ["-o", str(folder / "out")]
+    load = [sys.executable, "-c", LOAD, str(path), str(folder / "out")]
     return {
         "hubkit, 1 worker": [*build, "--workers", "1", "--no-overlap"],
         "hubkit, 2 workers": [*build, "--workers", "2", "--no-overlap"],
         "hubkit, 2 workers, overlap": [*build, "--workers", "2"],
-        "datasets": [sys.executable, "-c", LOAD, str(path), str(folder / "out")],
+        "datasets, to Arrow": load,
+        "datasets, to Parquet": [*load, str(folder / "out" / "rows.parquet")],
     }
 
 
@@ -129,17 +143,17 @@ def run(command: list[str]) -> Taken:
 def stages(path: Path, size: int, folder: Path) -> None:
     """Print what the stages of a build that are the builder's own take, one after the other in this process."""
     builder = find("text", [f"files=[{path}]"]).builder
-    (piece,) = builder.pieces()
-    index, joined = folder / "index", folder / "joined"
-    index.mkdir()
-    joined.mkdir()
+    pieces = {name: folder / str(number) for number, name in enumerate(builder.pieces())}
+    joined = folder / "joined"
+    for place in (folder, joined, *pieces.values()):
+        place.mkdir()
 
     def rows() -> None:
         for split, count in builder.rows.items():
             for _ in builder.blocks(split, 0, count):
                 pass
 
-    for name, stage in stages_of(builder, piece, index, joined, rows):
+    for name, stage in stages_of(builder, pieces, joined, rows):
         start = time.perf_counter()
         stage()
         seconds = time.perf_counter() - start
@@ -148,9 +162,13 @@ def stages(path: Path, size: int, folder: Path) -> None:
     print(f"of one process, which peaked at {peak:,.0f} MB (with the making of the file)")
 
 
-def stages_of(builder, piece: str, index: Path, joined: Path, rows) -> Iterator[tuple[str, Callable[[], None]]]:
-    yield "the index", lambda: builder.prepare(piece, index)
-    yield "duplicates and splits", lambda: builder.join([index], joined)
+def stages_of(builder, pieces: dict[str, Path], joined: Path, rows) -> Iterator[tuple[str, Callable[[], None]]]:
+    def prepare() -> None:
+        for name, place in pieces.items():
+            builder.prepare(name, place)
+
+    yield "spool and index", prepare
+    yield "duplicates and splits", lambda: builder.join(list(pieces.values()), joined)
     builder.prepared = joined
     yield "rows, in memory", rows
 

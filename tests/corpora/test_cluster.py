@@ -2,25 +2,31 @@
 
 import json
 import logging
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from hubkit.cli.cluster import Executor, build_on_cluster
 from hubkit.corpora.build import begin, build
 from hubkit.corpora.cluster.failures import failure_noted, failure_of
 from hubkit.corpora.cluster.options import RayOptions, SlurmOptions
+from hubkit.corpora.cluster.queue import JOBS, submitted
 from hubkit.corpora.cluster.ray import run_ray
-from hubkit.corpora.cluster.shares import DEFAULT_TASKS, progress_of, settle_marks, shares
-from hubkit.corpora.cluster.slurm import submit, submitted, wait
+from hubkit.corpora.cluster.shares import DEFAULT_TASKS, Share, progress_of, settle_marks, shares
+from hubkit.corpora.cluster.slurm import _preamble, submit, wait
 from hubkit.corpora.job import Job
+from hubkit.corpora.layout import WORK
 from hubkit.corpora.plan import read_plan
 from hubkit.corpora.registry import Corpus, find
-from hubkit.corpora.shards import record_path
+from hubkit.corpora.shards import finished_record, record_path
 from hubkit.corpora.stages import run_stage
 from hubkit.errors import UserError
 
@@ -172,6 +178,7 @@ def test_unknown_options_of_ray_are_refused():
         (Executor.local, None, ["partition=x"], [], True, "--slurm partition=x: an option of --executor slurm"),
         (Executor.slurm, None, [], ["address=x"], True, "--ray address=x: an option of --executor ray"),
         (Executor.ray, None, [], [], False, "--no-wait: an option of --executor slurm"),
+        (Executor.slurm, 0, [], [], True, "tasks: 0 is less than one"),
     ],
 )
 def test_options_without_effect_are_refused(
@@ -179,6 +186,12 @@ def test_options_without_effect_are_refused(
 ):
     with pytest.raises(UserError, match=message):
         build_on_cluster(mortal, tmp_path / "c", executor, tasks, None, slurm_options, ray_options, waits)
+    assert not (tmp_path / "c").exists()
+
+
+def test_no_tasks_at_a_time_are_refused(tmp_path, mortal):
+    with pytest.raises(UserError, match="workers: 0 is less than one"):
+        build_on_cluster(mortal, tmp_path / "c", Executor.slurm, None, 0, [], [], True)
     assert not (tmp_path / "c").exists()
 
 
@@ -202,7 +215,7 @@ def test_where_datatrove_is_missing_the_message_names_the_extra(begun, monkeypat
 
 @pytest.mark.slow
 def test_slurm_makes_what_one_machine_does_though_a_task_is_killed(slurm, tmp_path, mortal, local, fate):
-    folder = tmp_path / "a corpus"  # with a space: the shell sees this name
+    folder = tmp_path / "a 9%u %A corpus"  # the shell sees the spaces, and sbatch the signs for a user and a job
     begin(mortal, folder, SHARD_ROWS)
     (fate / "dies").touch()
     jobs = submit(folder, tasks=3)
@@ -219,6 +232,7 @@ def test_slurm_makes_what_one_machine_does_though_a_task_is_killed(slurm, tmp_pa
     assert sorted(restarts) == [("0", "0"), ("1", "0"), ("2", "1")]  # the third shard's task, and no other
     assert ("shards", 9100) in {(stage, total) for stage, _, total in seen}
     assert content(folder) == content(local)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert submit(folder) == {}
     wait(folder, {})
 
@@ -263,9 +277,75 @@ def test_jobs_that_nobody_waits_for_are_named_and_missed_when_they_vanish(slurm,
     jobs = json.loads(capsys.readouterr().out)
     assert list(jobs) == ["pieces", "join", "shards", "manifest"] and jobs == submitted(begun.folder)
     assert set(of_slurm("squeue", "--noheader", "--format=%F").split()) == set(jobs.values())
+    for here in (lambda: build(mortal, begun.folder, shard_rows=SHARD_ROWS), lambda: run_ray(begun.folder)):
+        with pytest.raises(UserError, match=rf"is being built by Slurm's jobs {', '.join(jobs.values())}: the same"):
+            here()
     of_slurm("scancel", *jobs.values())
     with pytest.raises(UserError, match=r"pieces: task 0 failed \(job \d+_0, CANCELLED: it was cancelled\)"):
         wait(begun.folder, jobs)
+
+
+@pytest.mark.slow
+def test_half_a_chain_of_a_submission_that_was_killed_makes_way(slurm, begun):
+    half = submit(begun.folder, tasks=1, options=SlurmOptions.parse(["begin=now+1hour"]))
+    of_slurm("scancel", half.pop("manifest"))
+    (begun.work / JOBS).write_text(json.dumps(half))
+    whole = submit(begun.folder, tasks=1, options=SlurmOptions.parse(["begin=now+1hour"]))
+    assert set(of_slurm("squeue", "--noheader", "--format=%F").split()) == set(whole.values())
+    assert not set(whole.values()) & set(half.values())
+    of_slurm("scancel", *whole.values())
+
+
+def test_where_slurm_can_not_be_asked_its_jobs_are_not_disturbed(begun, mortal, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    (begun.folder / WORK / "cluster").mkdir()
+    (begun.folder / WORK / JOBS).write_text('{"pieces": "17"}')
+    with pytest.raises(UserError, match=r"by Slurm's jobs 17, and whether they are over .* or delete .*jobs\.json"):
+        build(mortal, begun.folder, shard_rows=SHARD_ROWS)
+
+
+def test_a_build_that_a_process_is_making_is_not_submitted(begun):
+    with (
+        FileLock(begun.work / "lock"),
+        pytest.raises(UserError, match="is being built or submitted by another process"),
+    ):
+        submit(begun.folder)
+    with FileLock(begun.work / "lock"), pytest.raises(UserError, match="is being built by another process"):
+        run_ray(begun.folder)
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by a signal"])
+def test_a_last_job_that_is_stopped_removes_nothing(begun, tmp_path, monkeypatch, ends):
+    """A shell that is ended by a signal runs its last words with status 0."""
+    share = Share("manifest", 1, [0])
+    (tmp_path / "scontrol").write_text("#!/bin/sh\ntouch requeued\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    options = SlurmOptions(python=tmp_path / "python", retries=9)
+    work = "sleep 600 & wait" if ends == "by a signal" else "exit 0"
+    script = f"{_preamble(begun, share, options)}\ntouch {tmp_path}/started\n{work}\n"
+    with subprocess.Popen(["bash", "-c", script], cwd=tmp_path, start_new_session=True) as shell:
+        while shell.poll() is None and not (tmp_path / "started").exists():
+            time.sleep(0.01)
+        if ends == "by a signal":
+            os.killpg(shell.pid, signal.SIGTERM)
+    assert shell.returncode == (143 if ends == "by a signal" else 0)
+    assert (begun.work / "plan.json").exists()
+    assert not (tmp_path / "requeued").exists()
+
+
+@pytest.mark.soak
+def test_what_slurm_stops_at_its_time_limit_the_same_command_goes_on_with(slurm, begun, mortal, local, monkeypatch):
+    """Slurm looks at its clock twice a minute."""
+    monkeypatch.setenv("MORTAL_PAUSE", "6")  # a minute for all
+    jobs = submit(prepared(begun).folder, tasks=1, options=SlurmOptions.parse(["time=1"]))
+    while not finished_record(begun.folder, begun.shards[0]):
+        time.sleep(0.1)
+    of_slurm("scontrol", "update", f"JobId={jobs['shards']}", "EndTime=now+1")
+    with pytest.raises(UserError, match=r"task 0 failed .*TIMEOUT: its time was up: the same command goes on"):
+        wait(begun.folder, jobs)
+    monkeypatch.delenv("MORTAL_PAUSE")
+    build_on_cluster(mortal, begun.folder, Executor.slurm, 1, None, ["time=1"], [], True, shard_rows=SHARD_ROWS)
+    assert content(begun.folder) == content(local)
 
 
 # --- a real Ray ------------------------------------------------------------------------------------------------------

@@ -41,8 +41,8 @@ def corpora(documents, tmp_path_factory):
     worlds = tmp_path_factory.mktemp("worlds") / "corpus"
     build(find("lorenz-tiny"), worlds, workers=2)
     targets = {
-        "lorenz": ("lorenz-xsmall", ["splits.train=150000", "splits.validation=3000", "splits.test=3000"]),
-        "rewriting": ("rewriting-sort", ["train=300000", "validation=20000", "max_length=20"]),
+        "lorenz": ("lorenz-xsmall", ["splits.train=60000", "splits.validation=3000", "splits.test=3000"]),
+        "rewriting": ("rewriting-sort", ["train=120000", "validation=20000", "max_length=20"]),
         "seqthetic": ("seqthetic-mixture", ["tokens=8M"]),
         "text": ("text", [text, "shares={train: 0.9, test: 0.1}"]),
         "tokens": ("tokens", [f"corpus={worlds}", "tokenizer=lorenz"]),

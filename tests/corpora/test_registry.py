@@ -286,3 +286,22 @@ def test_a_plugin_builds_in_worker_processes(site, walks, tmp_path):
 def test_own_families_are_known():
     assert "lorenz" in families()
     assert load("lorenz").name == "lorenz"
+
+
+def test_only_the_family_that_is_asked_for_is_loaded(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(registry, "load", lambda name: loaded.append(name) or load(name))
+    assert find("lorenz-tiny").config == "lorenz-tiny"
+    assert find("lorenz", ["splits.train=3"]).builder.name == "lorenz"
+    assert loaded == ["lorenz", "lorenz"]
+    with pytest.raises(UserError, match="unknown"):
+        find("lorenz-tinny")
+    assert set(loaded) == set(families())
+
+
+def test_a_manifest_does_not_lead_to_code(tmp_path):
+    (tmp_path / "evil.py").write_text("raise SystemExit('it ran')")
+    path = tmp_path / "corpus.json"
+    path.write_text(json.dumps({"generator_version": "1", "spec": {"builder": str(tmp_path / "evil.py")}}))
+    with pytest.raises(UserError, match=r"builder: '.*evil\.py' is not installed here; write a \.yaml spec"):
+        find(str(path))

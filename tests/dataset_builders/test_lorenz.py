@@ -424,7 +424,7 @@ from hubkit.resources import load_module
 caching.CacheImpl._locator_classes = []
 module = load_module(Path({str(BUILDER_FILE)!r}), "lorenz")
 print(module.microcosm.kernels.simulate._cache)
-print(module.portable.settle._cache)
+print(module.portable.settling.settle._cache)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ standard errors.
 
 import ast
 import hashlib
+import json
 from functools import cache
 
 import numpy as np
@@ -37,6 +38,11 @@ def corpus(**fields):
 
 def texts(builder, stop, start=0) -> list[str]:
     return builder.block("train", start, stop).rows["text"].to_pylist()
+
+
+def parsed(text: str):
+    """A world as plain data: JSON but for its quotes, and JSON's parser takes a twentieth of the time of Python's."""
+    return json.loads(text.replace("'", '"'))
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -144,7 +150,7 @@ def test_a_world_is_what_its_description_makes(integrator, changes):
     """The description's own numbers, taken through plain NumPy, give the data."""
     builder = corpus(**XSMALL | {"num_steps": 6, "integrator": integrator} | changes)
     for text in texts(builder, 25):
-        world = ast.literal_eval(text)
+        world = parsed(text)
         description, data = world["description"], np.array(world["data"], np.float16)
         systems = [description[f"sys{i}"] for i in range(description["num_sys"])]
         series = np.concatenate([orbit(system, 6, integrator) for system in systems], axis=1)
@@ -194,7 +200,7 @@ def test_switches_mean_what_they_mean_in_microcosm(seed, options):
     builder = lorenz.Lorenz(spec)
     rows = texts(builder, 4)
     for text in rows:
-        world = ast.literal_eval(text)
+        world = parsed(text)
         left, scales, right = world["description"]["embedding"]
         old, columns = 3 * world["description"]["num_sys"], len(world["data"][0])
         assert {len(row) for row in world["data"]} == {columns}
@@ -306,7 +312,7 @@ def drawn(generator, options, rows):
     found: dict[str, list] = {}
     blocks = [builder.block("train", start, min(start + 1024, rows)) for start in range(0, rows, 1024)]
     for row in (row for block in blocks for row in block.rows.to_pylist()):
-        world = ast.literal_eval(row["text"])
+        world = parsed(row["text"])
         left, scales, right = world["description"]["embedding"]
         normalization = world["description"]["normalization"]
         for params, point, multip in zip(row["params"], row["init_point"], row["step_multip"], strict=True):
@@ -379,7 +385,7 @@ def test_runge_kutta_is_nearer_to_the_truth_than_euler():
     options |= {"rotate": False, "dilate": False, "rotate_again": False}
 
     def worlds(integrator):
-        return [ast.literal_eval(text) for text in texts(corpus(**options, integrator=integrator), 30)]
+        return [parsed(text) for text in texts(corpus(**options, integrator=integrator), 30)]
 
     errors = {}
     for integrator in ("euler", "rk4"):

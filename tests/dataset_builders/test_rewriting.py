@@ -391,6 +391,13 @@ def test_the_tokenizer_knows_every_symbol(config, name):
     assert Rewriting(CONFIGS[config]).tokenizer == f"characters:{name}"
 
 
+def test_the_card_says_what_the_rule_does_and_how_long_inputs_are():
+    double, increment = (Rewriting(CONFIGS[f"rewriting-{name}"]).summary for name in ("double-a", "increment"))
+    assert "the rule double_a (each A doubled) makes of it" in double
+    assert "Inputs have 1 to 9 symbols." in double
+    assert "Inputs have 1 to 16 symbols, those of the test split 17 to 24." in increment
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -422,7 +429,7 @@ def test_files_are_read_in_order(tmp_path):
     assert builder.facts() == {"bad_lines": 0, "shared_inputs": 2}
     assert (builder.tokenizer, builder.origin, builder.reports()) == ("characters:01é", "found", {})
     train, _ = builder.sources()
-    assert (train.name, train.bytes) == (str(tmp_path / "pairs_train.txt"), len(text))
+    assert (train.name, train.bytes) == ("pairs_train.txt", len(text))
     assert block_digest(builder.block("train", 0, 1024).rows)
 
 
@@ -443,7 +450,7 @@ def test_bad_lines_are_set_aside_with_their_reason(tmp_path):
         (7, "not UTF-8 at byte 0"),
         (8, "longer than 262144 bytes"),
     ]
-    assert {record["file"] for record in aside} == {str(tmp_path / "pairs_train.txt")}
+    assert {record["file"] for record in aside} == {"pairs_train.txt"}
     assert builder.tokenizer == "characters:AB"
 
 

@@ -118,6 +118,14 @@ def test_ids_are_as_wide_as_they_must_be(prepared):
     assert max(max(row["input_ids"]) for row in rows(wide)) > 2**16
 
 
+def test_the_card_says_what_rows_are_and_how_to_read_them(prepared):
+    one, three = (prepared(domains=domains, tokens="20K").summary for domains in (["identity"], THREE))
+    assert "of one kind. A sequence and, after a delimiter, the same again" in one
+    assert "one of 3 domains" in three and "identity, sort_numbers and ngram." in three
+    for summary in (one, three):
+        assert "`loss` names the parts that are to be learnt" in summary
+
+
 def test_one_domain_after_the_other(prepared):
     mixed = rows(prepared(domains=THREE, tokens="20K"))
     builder = prepared(domains=THREE, tokens="20K", order="by_domain")
@@ -257,6 +265,27 @@ def test_defect_budgets_ignore_doubling(prepared):
         ({"marker_room": 0}, "marker_room: 0 ids are too few"),
         ({"domains": ["identity", "delete"], "promoter_length": 1, "promoter_vocabulary": 1}, "promoter_vocabulary"),
         ({"unheard_of": 1}, "unheard_of is not a field"),
+        (
+            {"domains": ["identity", {"domain": "duplicate", "hurst": 1}]},
+            r"^spec: domains\.1\.hurst is not a field \(known: domain, length, name, num_duplicate, ratio, "
+            r"replacement, vocabulary\)$",
+        ),
+        ({"domains": "nope"}, r"^spec: domains\.0\.domain: 'nope' is unknown \(known: identity, duplicate, "),
+        ({"tokens": "5Q"}, r"^spec: tokens: '5Q' is not a size; write 200K, 5M, 1\.5B or a whole number \(got '5Q'\)$"),
+        ({"tokens": {"train": "5Q"}}, r"^spec: tokens\.train: '5Q' is not a size; "),
+        ({"specials": "<pad>"}, r"^spec: specials: a list is needed, such as \[a, b\] \(got '<pad>'\)$"),
+        (
+            {"domains": {"domain": "identity", "length": "long"}},
+            r"^spec: domains\.0\.length: a whole number is needed, or two of them: .* \(got 'long'\)$",
+        ),
+        (
+            {"domains": {"domain": "identity", "vocabulary": "large"}},
+            r"^spec: domains\.0\.vocabulary: a number of tokens is needed, or .* \(got 'large'\)$",
+        ),
+        (
+            {"domains": {"domain": "identity", "vocabulary": {"distribution": "zipff"}}},
+            r"^spec: domains\.0\.vocabulary\.distribution\.kind: 'zipff' is unknown \(known: uniform, zipf, counts\)$",
+        ),
     ],
 )
 def test_impossible_specs(values, message):
@@ -267,6 +296,8 @@ def test_impossible_specs(values, message):
 def test_a_budget_smaller_than_a_sequence(prepared):
     with pytest.raises(UserError, match=r"tokens: the 50 of train are spent before identity .*raise tokens"):
         prepared(domains=[{"domain": "identity", "length": 30}], tokens={"train": 50})
+    with pytest.raises(UserError, match=r"tokens: the 5 of test are .*; raise tokens or shares\.test, or shorten"):
+        prepared(domains=[{"domain": "identity", "length": 30}], tokens=1000, shares={"train": 0.995, "test": 0.005})
     with pytest.raises(UserError, match="tokens: the 70 of train are spent before delete has a sequence"):
         prepared(domains=[{"domain": "identity", "length": 30}, "delete"], tokens={"train": 70})
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hubkit.corpora.build import build
 from hubkit.corpora.hashing import BLOCK_ROWS, block_digest, rows_sha256
 from hubkit.corpora.registry import find
+from hubkit.corpora.verify import verify
 from hubkit.errors import UserError
 from hubkit.resources import load_module, resource
 
@@ -267,7 +268,7 @@ BAD = b'{"text": "good"}\n{"text": 3}\n\n{"text": "cut\n{"text": "\xff"}\n{"text
 def test_quarantine(prepare, tmp_path):
     (tmp_path / "a.jsonl").write_bytes(BAD)
     (tmp_path / "b.jsonl").write_bytes(gzip.compress(DOCUMENTS.read_bytes())[:-2000])
-    builder = prepare([tmp_path], shares={"train": 1})
+    builder = prepare([tmp_path], shares={"train": 1}, max_bad_files=1)
     lines = [json.loads(line) for line in builder.reports()["quarantine.jsonl"].open()]
     assert [(line["file"], line["line"]) for line in lines[:3]] == [("a.jsonl", 2), ("a.jsonl", 4), ("a.jsonl", 5)]
     assert [line["raw"] for line in lines[:3]] == ['{"text": 3}', '{"text": "cut', '{"text": "\\xff"}']
@@ -321,7 +322,83 @@ def test_a_domain_field_of_too_many_values(prepare, tmp_path, monkeypatch):
     assert prepare([path]).rows
 
 
-# --- reading again ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("b.jsonl.gz", gzip.compress(DOCUMENTS.read_bytes())[:-2000], "b.jsonl.gz: cut short: the gzip data end"),
+        ("b.jsonl.gz", gzip.compress(DOCUMENTS.read_bytes())[:-8], "b.jsonl.gz: cut short"),
+        ("b.jsonl", b"PK\x03\x04" + bytes(100), "b.jsonl: not text: it is a zip archive; unpack it"),
+    ],
+)
+def test_a_file_that_cannot_be_read_to_its_end_stops(prepare, tmp_path, name, content, told):
+    write(tmp_path / "a.jsonl", ["good"])
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(
+        UserError, match=rf"max_bad_files: 1 of 2 files could not .* 0 are borne \({told}.*raise max_bad"
+    ):
+        prepare([tmp_path])
+    assert texts(prepare([tmp_path], max_bad_files=1, shares={"train": 1}))["train"][0] == "good"
+
+
+def test_trailing_bytes_break_no_file(prepare, tmp_path):
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(DOCUMENTS.read_bytes()) + b"rubbish")
+    builder = prepare([tmp_path], shares={"train": 1})
+    assert builder.rows == {"train": 20}
+    assert builder.facts()["quarantined"] == {"trailing bytes": 1}
+
+
+# --- spans of a big file ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_spans(monkeypatch):
+    monkeypatch.setattr("hubkit.reading.spans.SPAN_BYTES", 2000)
+
+
+def told(builder):
+    """All that a builder says."""
+    reports = {name: path.read_bytes() for name, path in builder.reports().items()}
+    return batches(builder), builder.facts(), builder.sources(), reports
+
+
+@pytest.mark.parametrize("fields", [{}, {"near_duplicates": "minhash"}, {"limit": 700}])
+def test_spans_change_nothing(prepare, tmp_path, request, fields):
+    if fields.get("near_duplicates"):
+        pytest.importorskip("datatrove")
+    words = [f"document {number % 900} {'é' * (number % 50)} and so on, and on and on" for number in range(1000)]
+    lines = write(tmp_path / "b.jsonl", words).read_bytes().splitlines()
+    bad = [b'{"text": 3}', b"", b"no JSON"] * 3
+    (tmp_path / "b.jsonl").write_bytes(b"\r\n".join([*bad, *lines[:500], *bad, *lines[500:], *bad]))
+    write(tmp_path / "a.jsonl", ["one", "two"])
+    write(tmp_path / "c.jsonl", ["three", "document 0  and so on, and on and on"])
+    fields = fields | {"max_bad": 1000, "shares": {"train": 2, "test": 1}}
+    whole = prepare([tmp_path], **fields)
+    assert len(whole.pieces()) == 3
+    expected = told(whole)
+    request.getfixturevalue("small_spans")
+    cut = prepare([tmp_path], **fields)
+    assert len(cut.pieces()) > 20
+    assert told(cut) == expected
+    assert [line["line"] for line in map(json.loads, expected[3]["quarantine.jsonl"].splitlines())][-1] == 1027
+    with pytest.raises(UserError, match=r"max_bad: 18 of 1,022 .*b\.jsonl:3: not JSON.*b\.jsonl:512: "):
+        prepare([tmp_path], **fields | {"max_bad": 0, "max_bad_share": 0})
+
+
+@pytest.mark.usefixtures("small_spans")
+def test_spans_of_two_versions_are_refused(tmp_path):
+    path = write(tmp_path / "a.jsonl", [f"document {number}" for number in range(200)])
+    pieces = []
+    for number, name in enumerate(text.Text(text.TextSpec(files=(str(path),))).pieces()):
+        os.utime(path, ns=(number // 2, number // 2))
+        builder = text.Text(text.TextSpec(files=(str(path),)))  # each in a process of its own
+        pieces.append(tmp_path / str(number))
+        pieces[-1].mkdir()
+        builder.prepare(name, pieces[-1])
+    with pytest.raises(UserError, match=r"files: a\.jsonl changed while it was read; delete the output folder"):
+        builder.join(pieces, tmp_path)
+
+
+# --- rows anywhere ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -350,39 +427,17 @@ def test_rows_do_not_depend_on_where_one_begins(prepare, many):
         assert builder.block(split, start, stop).rows["text"].to_pylist() == whole[split][start:stop]
 
 
-def test_in_order_a_source_is_opened_once(prepare, many, monkeypatch):
-    builder = prepare([many], shares={"train": 1})
-    opened = []
-    rereading = sys.modules["hubkit.corpora.documents.rereading"]
-    documents = rereading.documents
-    monkeypatch.setattr(
-        rereading, "documents", lambda source, *rest: opened.append(source.name) or documents(source, *rest)
-    )
-    whole = texts(builder)["train"]
-    assert len(opened) == 3
-    builder.block("train", 0, 10)
-    builder.block("train", 2000, 2010)  # far ahead of so near the beginning: begun again
-    builder.block("train", 2100, 2110)  # a little ahead: read over
-    assert builder.block("train", 2110, 2600).rows["text"].to_pylist() == whole[2110:2600]
-    assert len(opened) == 3 + 2 + 1
-
-
-def test_a_source_that_changes_is_refused(prepare, tmp_path):
+def test_no_source_is_read_twice(prepare, tmp_path):
     path = write(tmp_path / "a.jsonl", ["one", "two"])
     builder = prepare([path], shares={"train": 1})
-    write(path, ["one", "tow"])
-    os.utime(path, ns=(1, 1))
-    with pytest.raises(UserError, match=r"a\.jsonl has changed since it was indexed; delete"):
-        builder.block("train", 0, 2)
     path.unlink()
-    with pytest.raises(UserError, match=r"files: .*a\.jsonl"):
-        builder.block("train", 0, 2)
+    assert builder.block("train", 1, 2).rows["text"].to_pylist() == ["two"]
 
 
 def test_a_source_that_changes_while_it_is_read_is_refused(prepare, tmp_path, monkeypatch):
     path = write(tmp_path / "a.jsonl", ["one", "two"])
     monkeypatch.setattr(text, "mask_emails", lambda text, mask: (os.utime(path, ns=(1, 1)), (text, 0))[1])
-    with pytest.raises(UserError, match="has changed since it was indexed"):
+    with pytest.raises(UserError, match="changed while it was read"):
         prepare([path], mask_emails=True)
 
 
@@ -398,6 +453,27 @@ def test_two_workers_build_the_same_rows(prepare, many, tmp_path):
     for name, split in manifest.splits.items():
         digests = [block_digest(block.rows) for block in builder.blocks(name, 0, split.rows)]
         assert split.rows_sha256 == rows_sha256(digests)
+
+
+@pytest.mark.usefixtures("small_spans")
+def test_the_corpus_says_nothing_of_this_machine_and_is_derived_again(tmp_path):
+    source, other = tmp_path / "given" / "deep", tmp_path / "elsewhere"
+    source.mkdir(parents=True)
+    for number in range(2):
+        write(source / f"{number}.jsonl", [f"{number} {document}" for document in range(300)])
+    corpus = find("text", [f"files=[{source}/1.jsonl, {source}/0*]", "shares={train: 2, test: 1}"])
+    manifest = build(corpus, tmp_path / "out", workers=1)
+    said = (tmp_path / "out" / "corpus.json").read_text()
+    assert str(tmp_path) not in said
+    assert (manifest.spec["files"], [source.name for source in manifest.sources]) == (["0.jsonl", "1.jsonl"],) * 2
+    (other / "x").mkdir(parents=True)
+    (source / "0.jsonl").rename(other / "x" / "1.jsonl")  # moved, and renamed to what the other was called
+    (source / "1.jsonl").rename(other / "zero[1].txt")
+    assert {finding.verdict for finding in verify(tmp_path / "out", sources=[other])} == {"rederived"}
+    write(other / "zero[1].txt", ["another"])
+    findings = verify(tmp_path / "out", sources=[other])
+    assert {finding.verdict for finding in findings} == {"intact"}
+    assert "1 of 2 sources were not found (1.jsonl" in str(findings)
 
 
 MEASURED = """

@@ -18,7 +18,7 @@ from hubkit.corpora.manifest import read_manifest
 from hubkit.corpora.registry import find, restore
 from hubkit.errors import UserError
 from hubkit.files import file_sha256
-from hubkit.tokenizers import make_tokenizer, save_tokenizer
+from hubkit.tokenizers import make_tokenizer, save_tokenizer, tokenizer_sha256
 from hubkit.tokenizers.bpe import train_bpe
 from hubkit.tokenizers.encoding import Encoder
 
@@ -183,19 +183,44 @@ def test_a_build_says_what_it_was_made_of(corpus, tokenizer, tmp_path):
     assert (made.license, made.origin) == ("cc-by-4.0", "found")
     files = [f"data/train-{part:05d}-of-00003.parquet" for part in range(3)]
     named = {source.name: source for source in made.sources}
-    assert set(named) == {f"{corpus}/{file}" for file in [*files, "data/test-00000-of-00001.parquet"]} | {
-        f"{tokenizer}:tokenizer.json"
+    assert set(named) == {f"corpus/{file}" for file in [*files, "data/test-00000-of-00001.parquet"]} | {
+        "tokenizer/tokenizer.json",
+        "tokenizer/tokenizer_config.json",
     }
     for file in files:
-        source = named[f"{corpus}/{file}"]
+        source = named[f"corpus/{file}"]
         assert (source.bytes, source.sha256) == ((corpus / file).stat().st_size, file_sha256(corpus / file))
     assert made.facts == {
-        "vocabulary": 320, "bos": 0, "eos": None, "tokenizer": str(tokenizer), "encoder": "tiktoken",
+        "vocabulary": 320, "bos": 0, "eos": None, "tokenizer": tokenizer.name, "encoder": "tiktoken",
         "tokenizer_sha256": Encoder(tokenizer).sha256,
     }  # fmt: skip
     assert "of somebody as token ids" in made.summary
     ids = pq.read_table(sorted((tmp_path / "out/data").glob("train-*"))[0])["input_ids"].to_pylist()
     assert ids == expected(tokenizer, TEXTS[:2300])
+
+
+@pytest.mark.parametrize("bos", ["auto", "<|endoftext|>", "none"])
+def test_sources_that_are_found_again_give_the_same_rows(opened, corpus, tokenizer, tmp_path, bos):
+    """Under the names that the sources are recorded by, wherever they lie."""
+    builder, found = opened(f"bos={bos}"), tmp_path / "found"
+    for source in builder.sources():
+        place, name = source.name.split("/", 1)
+        (found / source.name).parent.mkdir(parents=True, exist_ok=True)
+        (found / source.name).symlink_to({"corpus": corpus, "tokenizer": tokenizer}[place] / name)
+    located = builder.spec.located(found, [source.name for source in builder.sources()])
+    again = opened(f"bos={bos}", source=located["corpus"], rules=located["tokenizer"])
+    assert ids_of(again, "train", 0, 1024) == ids_of(builder, "train", 0, 1024)
+    assert [row[:1] == [0] for row in ids_of(again, "test", 0, 3)] == [bos != "none"] * 3
+
+
+def test_rows_that_are_written_with_their_own_marks_are_tokens_of_one_symbol_each(opened, tmp_path):
+    rows = ["{AB,AAB}", "{B,B}"]
+    builder = opened(source=source_of(tmp_path / "pairs", rows), rules="characters:AB")
+    assert ids_of(builder, "train", 0, 2) == [["AB{},".index(symbol) for symbol in row] for row in rows]
+    assert ids_of(builder, "train", 0, 2) == make_tokenizer("characters:AB")(rows)["input_ids"]
+    assert builder.facts()["tokenizer_sha256"] == tokenizer_sha256(make_tokenizer("characters:AB"))
+    with pytest.raises(UserError, match=r"column: train: text 0 \('\{C,C\}'\) can't be encoded"):
+        opened(source=source_of(tmp_path / "others", ["{C,C}"]), rules="characters:AB").block("train", 0, 1)
 
 
 def test_a_corpus_of_hubkit_s_own_is_a_source_too(corpus, tokenizer, tmp_path):
@@ -316,7 +341,7 @@ def test_old_tokens_are_cut_into_chunks_and_contiguous_splits(opened, flat):
     assert np.array_equal(np.concatenate(rows), TOKENS)
     assert builder.schema.field("input_ids").type == pa.list_(pa.uint16())
     assert builder.facts()["tokens"] == 100_003
-    assert (builder.sources()[0].name, builder.sources()[0].sha256) == (str(flat), file_sha256(flat))
+    assert (builder.sources()[0].name, builder.sources()[0].sha256) == ("corpus/old.h5", file_sha256(flat))
 
 
 def test_a_build_of_old_tokens(flat, tokenizer, tmp_path):

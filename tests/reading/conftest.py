@@ -15,11 +15,11 @@ Read = Callable[..., list[Record]]
 def read(tmp_path: Path) -> Read:
     """Write bytes to a file of some name, and read it."""
 
-    def through(content: bytes, name: str = "x.jsonl", wanted=None, digest=None, **form) -> list[Record]:
+    def through(content: bytes, name: str = "x.jsonl", digest=None, **form) -> list[Record]:
         path = tmp_path / name
         path.write_bytes(content)
         (source,) = find_sources([str(path)])
-        return list(documents(source, Form.build(form), wanted, digest))
+        return list(documents(source, Form.build(form), digest))
 
     return through
 

@@ -1,16 +1,14 @@
-"""Records: where they begin and end, which are wanted, how many bytes are held."""
+"""Records: where they begin and end, how many bytes are held."""
 
 import gzip
 import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubkit.errors import UserError
 from hubkit.reading import Digest, Form, documents, find_sources
 from hubkit.reading.chunks import sliced
 from hubkit.reading.splitting import Lines, Paragraphs, Values, pages
@@ -79,17 +77,13 @@ def test_long_records_are_held_in_part(lengths, size, longest):
 
 
 @pytest.mark.parametrize("format", ["jsonl", "lines", "paragraphs"])
-def test_wanted_records_are_the_same_records(read, format):
+def test_many_records(read, format):
     words = [f"word {number}\nmore" if format != "lines" else f"word {number}" for number in range(60_000)]
     content = jsonl(*words) if format == "jsonl" else "\n\n".join(words).encode()
-    everything = read(content, format=format)
-    assert texts(everything) == words
-    wanted = np.array([0, 1, 999, 30_000, 59_999])
-    assert read(content, wanted=wanted, format=format) == [everything[index] for index in wanted]
-    assert read(content, wanted=wanted[:0], format=format) == []
+    assert texts(read(content, format=format)) == words
 
 
-def test_wanted_with_bad_and_blank_lines_between(read):
+def test_bad_and_blank_lines_between(read):
     content = b'\n{"text": "a"}\n \nbad\n\n{"text": "b"}\n'
     assert [(record.position, record.line, record.text) for record in read(content)] == [
         (0, 2, "a"),
@@ -97,13 +91,8 @@ def test_wanted_with_bad_and_blank_lines_between(read):
         (2, 6, "b"),
     ]
     digest = Digest()
-    (record,) = read(content, wanted=np.array([2]), digest=digest)
-    assert (record.text, record.line, digest.bytes) == ("b", 6, len(content))
-
-
-def test_wanted_records_that_are_gone(read):
-    with pytest.raises(UserError, match=r"x.jsonl holds 2 records, and number 5 is wanted; .*build anew"):
-        read(jsonl("a", "b"), wanted=np.array([0, 5]))
+    read(content, digest=digest)
+    assert digest.bytes == len(content)
 
 
 @pytest.mark.parametrize(
@@ -229,8 +218,6 @@ def test_any_bytes_in_chunks_of_any_size(tmp_path_factory, content, size, cut):
             assert list(documents(source, form)) == records
         assert digest.bytes == len(content)
         assert [record.position for record in records] == list(range(len(records)))
-        good = [record for record in records if record.text]
-        assert list(documents(source, form, np.array([record.position for record in good]))) == good
 
 
 PEAK = """

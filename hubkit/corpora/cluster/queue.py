@@ -1,12 +1,18 @@
 """Questions to Slurm."""
 
 import getpass
+import json
 import re
 import subprocess
 import time
 from collections.abc import Collection
+from pathlib import Path
 
+from hubkit.corpora.layout import WORK
 from hubkit.errors import UserError
+
+JOBS = "cluster/jobs.json"
+"""Where in the working folder the jobs of the last submission are written down."""
 
 PATIENCE_SECONDS = 300.0
 """How long Slurm may fail to answer before waiting for its jobs is given up; it does when it is restarted."""
@@ -51,6 +57,37 @@ def queued(jobs: Collection[str]) -> dict[str, list[str]]:
             if job in jobs:
                 found.setdefault(job, []).append(state)
         return found
+
+
+def submitted(folder: Path) -> dict[str, str]:
+    """Return the jobs of the last submission of the build in a folder, by stage; they may be over."""
+    try:
+        return json.loads((folder / WORK / JOBS).read_bytes())
+    except (OSError, ValueError):
+        return {}
+
+
+def check_no_jobs(folder: Path) -> None:
+    """Refuse to build here what Slurm's jobs are building: they and this process would sweep away each other's files.
+
+    Raises:
+        UserError: Names the jobs, or says that they can't be asked for here.
+    """
+    jobs = submitted(folder)
+    if not jobs:
+        return
+    try:
+        busy = [job for job in jobs.values() if job in queued(jobs.values())]
+    except UserError as error:
+        raise UserError(
+            f"{folder} is being built by Slurm's jobs {', '.join(jobs.values())}, and whether they are over can't be "
+            f"seen here ({error}); build where Slurm is, or delete {folder / WORK / JOBS} if you know that they are"
+        ) from None
+    if busy:
+        raise UserError(
+            f"{folder} is being built by Slurm's jobs {', '.join(busy)}: the same command with --executor slurm waits "
+            f"for them, and scancel {' '.join(busy)} ends them"
+        )
 
 
 def states(job: str) -> dict[int, str]:

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from hubkit.corpora.cluster.failures import failure_of, forget_failures
 from hubkit.corpora.cluster.options import RayOptions
+from hubkit.corpora.cluster.queue import check_no_jobs
 from hubkit.corpora.cluster.shares import Share, cluster_folder, progress_of, settle_marks, shares
 from hubkit.corpora.job import Job
 from hubkit.corpora.manifest import MANIFEST
@@ -47,11 +48,12 @@ def run_ray(
     job = Job(folder, read_plan(folder))
     cluster_folder(job).mkdir(exist_ok=True)
     try:
-        with FileLock(cluster_folder(job) / "lock", timeout=0), _cluster(options):
+        with FileLock(job.work / "lock", timeout=0), _cluster(options):
+            check_no_jobs(folder)
             while left := shares(job, tasks):
                 _run(job, left[0], tasks, at_once, options, progress)
     except Timeout:
-        raise UserError(f"{folder} is being built on Ray by another process; wait for it") from None
+        raise UserError(f"{folder} is being built by another process; wait for it") from None
 
 
 def _run(

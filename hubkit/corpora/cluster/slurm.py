@@ -17,11 +17,12 @@ from filelock import FileLock, Timeout
 
 from hubkit.corpora.cluster.failures import failure_of, forget_failures
 from hubkit.corpora.cluster.options import SlurmOptions
-from hubkit.corpora.cluster.queue import ask, queued, states
+from hubkit.corpora.cluster.queue import JOBS, ask, queued, states, submitted
 from hubkit.corpora.cluster.shares import Share, cluster_folder, progress_of, settle_marks, shares
 from hubkit.corpora.job import Job
 from hubkit.corpora.manifest import MANIFEST
 from hubkit.corpora.plan import read_plan
+from hubkit.corpora.stages import STAGES
 from hubkit.errors import UserError
 from hubkit.files import write_atomic
 
@@ -31,7 +32,7 @@ GRACE_SECONDS = 60.0
 """How long a file that another machine has written may take to be seen here."""
 
 _MENDS = {
-    "TIMEOUT": "its time was up: give more (--slurm time=…) or more tasks",
+    "TIMEOUT": "its time was up: the same command goes on from here, best with more time (--slurm time=…) or tasks",
     "OUT_OF_MEMORY": "its memory was too small: give more (--slurm mem_per_cpu=…)",
     "CANCELLED": "it was cancelled",
     "NODE_FAIL": "its machine broke down",
@@ -61,26 +62,18 @@ def submit(
     if (folder / MANIFEST).exists():
         return {}
     job = Job(folder, read_plan(folder))
-    place = cluster_folder(job)
-    place.mkdir(exist_ok=True)
+    cluster_folder(job).mkdir(exist_ok=True)
     try:
-        with FileLock(place / "lock", timeout=0):
+        with FileLock(job.work / "lock", timeout=0):
             jobs = submitted(folder)
-            if jobs and queued(jobs.values()):
+            waiting = queued(jobs.values()) if jobs else {}
+            if waiting and STAGES[-1] in jobs:
                 return jobs
-            jobs = _launch(job, shares(job, tasks), at_once, options)
-            write_atomic(place / "jobs.json", json.dumps(jobs))
-            return jobs
+            if waiting:  # half a chain: who submitted it was killed
+                ask("scancel", *waiting)
+            return _launch(job, shares(job, tasks), at_once, options)
     except Timeout:
-        raise UserError(f"{folder} is being submitted by another process; wait for it") from None
-
-
-def submitted(folder: Path) -> dict[str, str]:
-    """Return the jobs of the last submission of a build, by stage; they may be over."""
-    try:
-        return json.loads((cluster_folder(Job(folder, read_plan(folder))) / "jobs.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
+        raise UserError(f"{folder} is being built or submitted by another process; wait for it") from None
 
 
 def wait(folder: Path, jobs: Mapping[str, str], progress: Progress = lambda what, done, total: None) -> None:
@@ -135,6 +128,7 @@ def _launch(job: Job, left: list[Share], at_once: int | None, options: SlurmOpti
             executor = _executor(job, share, at_once, options, most, next(reversed(jobs.values()), None))
             executor.launch_job()
             jobs[share.stage] = str(executor.job_id)
+            write_atomic(job.work / JOBS, json.dumps(jobs))
     except BaseException as error:
         if jobs:  # half a chain would make a second one run beside it
             ask("scancel", *jobs.values())
@@ -179,7 +173,10 @@ def _executor(job: Job, share: Share, at_once: int | None, options: SlurmOptions
 def _preamble(job: Job, share: Share, options: SlurmOptions) -> str:
     """Return what the batch script does first: choose the environment, and say what happens at the end."""
     # A task puts back itself by its place in the array: the job id of one of them is also the name of the whole array.
-    well = f"rm -rf {shlex.quote(str(job.work))}" if share.stage == "manifest" else ":"
+    # A shell that a signal ends, because the time is up or somebody cancels the job, calls that status 0: it must
+    # neither clean up what is not finished, nor put back what was cancelled.
+    manifest, work = shlex.quote(str(job.folder / MANIFEST)), shlex.quote(str(job.work))
+    well = f"[ ! -e {manifest} ] || rm -rf {work}" if share.stage == STAGES[-1] else ":"
     return f"""export PATH={shlex.quote(str(options.python.absolute().parent))}:"$PATH"
 finish() {{
   status=$?
@@ -191,7 +188,8 @@ finish() {{
     scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
   fi
 }}
-trap finish EXIT"""
+trap finish EXIT
+trap 'trap - EXIT; exit 143' TERM"""
 
 
 def _max_array() -> int:

@@ -65,6 +65,9 @@ class SlurmStage(SlurmPipelineExecutor):
     def get_sbatch_args(self, max_array: int = 1) -> dict[str, Any]:
         """Return sbatch's options by name, those left open taken out, so that the cluster's own defaults hold."""
         named = super().get_sbatch_args(max_array) | {"mem-per-cpu": None} | self._sbatch_args
+        # In a name of a log % begins a pattern, as in the last part of this one; folders may have it in their names.
+        logs, _, pattern = str(named["output"]).rpartition("/")
+        named["output"] = named["error"] = f"{logs.replace('%', '%%')}/{pattern}"
         return {name: _quoted(str(value)) for name, value in named.items() if value is not None}
 
     def get_launch_file_contents(self, sbatch_args: dict[str, Any], run_script: str) -> str:

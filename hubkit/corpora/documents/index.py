@@ -1,22 +1,21 @@
 """The index of a source of documents: what there is to know of each without its text, one fixed-width entry a document.
 
-An index takes 48 bytes a document on disk and is written in chunks, so that a source of any size needs the memory of a
-chunk. Keys are XXH3 (128 bits, seeded): two different documents share one with a chance of n²/2¹²⁹, which is nothing,
-unless somebody who knows the seed set out to make them.
+An index takes 40 bytes a document on disk and is written in chunks, as is the spool of the documents themselves beside
+it, so that a source of any size needs the memory of a chunk. Keys are XXH3 (128 bits, seeded): two different documents
+share one with a chance of n²/2¹²⁹, which is nothing, unless somebody who knows the seed set out to make them.
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import xxhash
 
 from hubkit.corpora.documents.shares import split_numbers
+from hubkit.corpora.documents.spool import SCHEMA, SpoolWriter, texts_of
 from hubkit.corpora.documents.words import count_words
 from hubkit.errors import UserError
 from hubkit.files import write_atomic
@@ -26,7 +25,6 @@ ENTRY = np.dtype(
     [
         ("high", "<u8"),
         ("low", "<u8"),
-        ("position", "<i8"),
         ("group", "<u2"),
         ("split", "<u2"),
         ("characters", "<u4"),
@@ -36,7 +34,8 @@ ENTRY = np.dtype(
         ("masked", "<u4"),
     ]
 )
-"""A document: the halves of its key, its position in the source, the numbers of its group and its split, its sizes."""
+"""A document: the halves of its key, the numbers of its group and its split, its sizes. It has the same number in the
+spool."""
 
 SIZES = ("characters", "bytes", "words", "tokens", "masked")
 MOST_NAMES = 10_000
@@ -45,7 +44,7 @@ MOST_EXAMPLES = 3
 QUARANTINE = "quarantine.jsonl"
 """The file of bad records in an index's folder."""
 
-Counting = Callable[[list[str]], list[int]]
+Counting = Callable[[Sequence[str]], list[int]]
 """Returns how many tokens each text has."""
 
 _CHUNK_DOCUMENTS, _CHUNK_BYTES = 4096, 4 << 20
@@ -54,8 +53,10 @@ _CHUNK_DOCUMENTS, _CHUNK_BYTES = 4096, 4 << 20
 class Document(NamedTuple):
     """One document, as the rows will have it."""
 
-    position: int
     text: str
+    meta: str | None
+    """What stands beside the text, as JSON; so is `extra`."""
+    extra: str | None
     group: tuple[str, str | None]
     """What it is counted under: its domain and its licence."""
     split: str | None
@@ -80,27 +81,27 @@ class Names:
 
 
 class Indexer:
-    """Writes the index of one source into a folder, with what was wrong in it and how much there is of everything."""
+    """Writes index and spool of one source into a folder, with what was wrong in it and how much there is of all."""
 
-    def __init__(self, folder: Path, name: str, seed: int, shares: Sequence[float] | None, tokens: Counting | None):
+    def __init__(self, folder: Path, seed: int, shares: Sequence[float] | None, tokens: Counting | None):
         """Begin an index.
 
         Args:
             folder: Empty.
-            name: The source's, for the quarantine.
             seed: Of the keys, 64 bits.
             shares: Of the splits, to which the keys deal the documents; None where these name their own.
             tokens: Counts the tokens of texts, if that is wanted.
         """
-        self.folder, self.name, self.seed = folder, name, seed
+        self.folder, self.seed = folder, seed
         self.shares, self.tokens = shares, tokens
         self.groups, self.splits = Names("domain_field"), Names("split_field")
         self.records, self.bad, self.filtered = 0, Counter[str](), Counter[str]()
-        self.examples: dict[str, list[str]] = {}
+        self.examples: dict[str, list[tuple[int, str]]] = {}
         self.broken: str | None = None
         self._waiting: list[Document] = []
         self._waiting_bytes = 0
         self._index = (folder / "index.bin").open("wb")
+        self._spool = SpoolWriter(folder)
         self._quarantine = (folder / QUARANTINE).open("w", encoding="utf-8")
 
     def add(self, document: Document) -> None:
@@ -125,9 +126,8 @@ class Indexer:
             self.broken = reason
         examples = self.examples.setdefault(kind, [])
         if len(examples) < MOST_EXAMPLES:
-            examples.append(f"{self.name}:{record.line}: {reason}")
+            examples.append((record.line, reason))
         line = {
-            "file": self.name,
             "line": record.line,
             "reason": reason,
             "raw": (record.raw or b"").decode(errors="backslashreplace"),
@@ -138,10 +138,12 @@ class Indexer:
         """Finish: write the rest, and the summary.
 
         Args:
-            source: What to remember of the source itself.
+            source: What to remember of the source itself: its `label`, its `stamp`, how many `lines` were read of it if
+                it was cut into spans, and its `bytes` and `sha256` where all of it was read.
         """
         self._flush()
         self._index.close()
+        self._spool.close()
         self._quarantine.close()
         summary = {
             "source": source,
@@ -156,33 +158,35 @@ class Indexer:
         write_atomic(self.folder / "summary.json", json.dumps(summary))
 
     def _flush(self) -> None:
-        """Write the entries of the documents that wait."""
+        """Write the entries and the rows of the documents that wait."""
         documents, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if not documents:
             return
-        texts = [document.text for document in documents]
-        contents = pa.array(texts, pa.large_string())
-        bounds = np.frombuffer(contents.buffers()[1], np.int64)[: len(texts) + 1]
+        texts, metas, extras, groups, splits, masked = zip(*documents, strict=True)
+        contents = [text.encode() for text in texts]
+        others = [metas, extras, [domain for domain, _ in groups]]
+        columns = [contents, *([None if value is None else value.encode() for value in values] for values in others)]
+        arrays = [texts_of(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
         entries = np.zeros(len(documents), ENTRY)
-        entries["high"], entries["low"] = _keys(memoryview(contents.buffers()[2]), bounds.tolist(), self.seed).T
-        entries["position"] = [document.position for document in documents]
-        entries["group"] = [self.groups[document.group] for document in documents]
+        entries["high"], entries["low"] = _keys(contents, self.seed).T
+        entries["group"] = [self.groups[group] for group in groups]
         entries["characters"] = [len(text) for text in texts]
-        entries["bytes"] = np.diff(bounds)
-        entries["words"] = count_words(contents)
-        entries["masked"] = [document.masked for document in documents]
+        entries["bytes"] = [len(content) for content in contents]
+        entries["words"] = count_words(arrays[0])
+        entries["masked"] = masked
         if self.shares:
             entries["split"] = split_numbers(entries["high"], self.shares)
         else:
-            entries["split"] = [self.splits[document.split] for document in documents]
+            entries["split"] = [self.splits[split] for split in splits]
         if self.tokens:
             entries["tokens"] = self.tokens(texts)
         entries.tofile(self._index)
+        self._spool.write(arrays)
 
 
-def _keys(data: memoryview, bounds: list[int], seed: int) -> np.ndarray:
-    """Return the hashes of the texts that lie between each two bounds, as uint64 of shape (n, 2)."""
-    digests = [xxhash.xxh3_128_digest(data[start:stop], seed) for start, stop in pairwise(bounds)]
+def _keys(contents: Sequence[bytes], seed: int) -> np.ndarray:
+    """Return the hashes of texts, as uint64 of shape (n, 2)."""
+    digests = [xxhash.xxh3_128_digest(content, seed) for content in contents]
     return np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2)
 
 

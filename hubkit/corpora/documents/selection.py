@@ -1,10 +1,11 @@
 """From the indexes of all sources to the rows of each split: duplicates out, the rest counted and laid in order.
 
-What it leaves in a folder is a `Selection`: `selection.json` and, for each split, the wanted positions in each source,
-one source after the other. Rows come in the order of the sources and, in a source, of its documents.
+What it leaves in a folder is a `Selection`: `selection.json` and, for each split, the numbers of its documents in each
+index, one index after the other. Rows come in the order of the sources and, in a source, of its documents.
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from hubkit.corpora.documents.index import SIZES, Index
-from hubkit.reading import Found
+from hubkit.corpora.documents.spool import SCHEMA, read_rows, texts_of
 
 CHUNK_DOCUMENTS = 1 << 20
 
@@ -27,37 +29,38 @@ class Selection:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """What `selection.json` holds: `sources`, `splits` (for each, how many rows each source gives), `domains`."""
+        """What `selection.json` holds: `indexes`, `splits` (for each, how many rows each index gives), `domains`."""
         return json.loads((self.folder / "selection.json").read_bytes())
-
-    @cached_property
-    def sources(self) -> list[Found]:
-        """The sources, as they were when they were indexed."""
-        stored = [source["found"] for source in self.summary["sources"]]
-        return [Found(**found | {"parts": tuple(found["parts"])}) for found in stored]
 
     @property
     def rows(self) -> dict[str, int]:
         """Rows of each split."""
         return {split: sum(counts) for split, counts in self.summary["splits"].items()}
 
-    def inside(self, split: str, row: int) -> int:
-        """Return how many rows of a split come before a row from the same source."""
-        for count in self.summary["splits"][split]:
-            if row < count:
-                return row
-            row -= count
-        return 0
+    def take(self, split: str, start: int, stop: int) -> pa.RecordBatch:
+        """Return rows `start` to `stop` (exclusive) of a split, from the spools: their columns, and `source`."""
+        batches: list[pa.RecordBatch] = []
+        labels: list[bytes] = []
+        for number, rows in self._documents(split, start, stop):
+            index = self.summary["indexes"][number]
+            batches += read_rows(self.folder / index["folder"], rows)
+            labels += [index["label"].encode()] * len(rows)
+        columns = [*pa.concat_batches(batches).columns, texts_of(labels, pa.string())]
+        return pa.RecordBatch.from_arrays(columns, [*SCHEMA.names, "source"])
 
-    def after(self, split: str, row: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield, from a row of a split on, the number of each source that gives rows, and their positions (int64)."""
-        start = 0
-        for source, count in enumerate(self.summary["splits"][split]):
-            if max(row, start) < start + count:
-                skipped = max(row - start, 0)
-                offset = 8 * (start + skipped)
-                yield source, np.fromfile(self.folder / f"{split}.bin", "<i8", count - skipped, offset=offset)
-            start += count
+    def _documents(self, split: str, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the number of each index that gives some of these rows, and their numbers there (int64)."""
+        ends = self._ends[split]
+        while start < stop:
+            index = int(np.searchsorted(ends, start, "right"))
+            end = min(stop, int(ends[index]))
+            yield index, np.fromfile(self.folder / f"{split}.bin", "<i8", end - start, offset=8 * start)
+            start = end
+
+    @cached_property
+    def _ends(self) -> dict[str, np.ndarray]:
+        """For each split, the row behind the last one of each index."""
+        return {split: np.cumsum(counts) for split, counts in self.summary["splits"].items()}
 
 
 def select(
@@ -83,18 +86,18 @@ def select(
             for start, entries in index.chunks(CHUNK_DOCUMENTS):
                 kept = keep[offset + start : offset + start + len(entries)]
                 for split, name in enumerate(here):
-                    chosen = entries[kept & (entries["split"] == split)]
+                    chosen = np.flatnonzero(kept & (entries["split"] == split))
                     if limit is not None:
                         chosen = chosen[: limit - sum(counts[name])]
-                    np.ascontiguousarray(chosen["position"]).tofile(files[name])
+                    (start + chosen).tofile(files[name])
                     counts[name][number] += len(chosen)
-                    tally.add(chosen, index.summary["groups"])
+                    tally.add(entries[chosen], index.summary["groups"])
             offset += len(index.entries)
     finally:
         for file in files.values():
             file.close()
     summary = {
-        "sources": [index.summary["source"] for index in indexes],
+        "indexes": [index.summary["source"] | {"folder": os.path.relpath(index.folder, folder)} for index in indexes],
         "splits": {name: parts for name, parts in counts.items() if sum(parts)},
         "domains": tally.domains(),
     }

@@ -3,6 +3,8 @@
 MORTAL_DIES: a file; the task that makes the middle of `train` removes it, if it is there, and kills itself.
 MORTAL_FAILS: a file; what it says, `user` or `bug`, is the kind of exception that the middle of `train` raises.
 MORTAL_PAUSE: seconds that each block takes longer.
+MORTAL_STUCK: `join`, or a piece; that never ends.
+MORTAL_BREAKS: `bug`, `disk` or `numpy`; the last piece raises an exception, or fills up its disk in one of two ways.
 """
 
 import os
@@ -11,12 +13,13 @@ import time
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 
 from hubkit.corpora.builder import Block, CorpusBuilder, CorpusSpec
 from hubkit.errors import UserError
 
-MIDDLE = 4096
+MIDDLE, LARGE = 4096, 16 << 20
 
 
 class MortalSpec(CorpusSpec):
@@ -39,9 +42,13 @@ class Mortal(CorpusBuilder):
         return [f"piece-{number}" for number in range(self.spec.pieces)]
 
     def prepare(self, piece, folder):
+        _stick(piece, folder)
+        if piece == f"piece-{self.spec.pieces - 1}":
+            _break(folder)
         (folder / "rows").write_text(str(self.spec.rows))
 
     def join(self, pieces, folder):
+        _stick("join", folder)
         (folder / "rows").write_text(str(sum(int((piece / "rows").read_text()) for piece in pieces)))
 
     @property
@@ -55,6 +62,22 @@ class Mortal(CorpusBuilder):
         numbers = range(start, stop)
         columns = [[f"the square of {number}" for number in numbers], [number * number for number in numbers]]
         return Block(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=self.schema))
+
+
+def _stick(stage, folder):
+    if os.environ.get("MORTAL_STUCK") == stage:
+        (folder / "half").touch()
+        time.sleep(600)
+
+
+def _break(folder):
+    kind = os.environ.get("MORTAL_BREAKS")
+    if kind == "bug":
+        raise KeyError("no such thing")
+    if kind == "disk":
+        (folder / "much").write_bytes(bytes(LARGE))
+    if kind == "numpy":
+        np.zeros(LARGE, np.uint8).tofile(folder / "much")
 
 
 def _perish():
