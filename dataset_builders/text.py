@@ -257,7 +257,7 @@ class Text(CorpusBuilder):
             UserError: More records are bad than the spec bears, or no document is left, or a source changed meanwhile.
         """
         indexes = [read_index(piece) for piece in pieces]
-        _check_same(indexes)
+        _check_same(indexes, {self._labels[name]: found.stamp for name, found in self._found.items()})
         bear_files(indexes, self.spec.max_bad_files)
         bear(indexes, self.spec.max_bad, self.spec.max_bad_share)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -355,16 +355,15 @@ def _stem(source: str) -> str:
     return _SUFFIXES.sub("", re.split(r"[/\\]", source)[-1]) or source
 
 
-def _check_same(indexes: Sequence[Index]) -> None:
-    """Refuse a source that was not the same while all of its spans were read."""
-    stamps: dict[str, str] = {}
+def _check_same(indexes: Sequence[Index], stamps: Mapping[str, str]) -> None:
+    """Refuse a source that is not what it was when one of its spans was read, by this run or an earlier one."""
     for source in (index.summary["source"] for index in indexes):
-        if stamps.setdefault(source["label"], source["stamp"]) != source["stamp"]:
+        if source["stamp"] != stamps[source["label"]]:
             raise _changed(source["label"])
 
 
 def _changed(source: str) -> UserError:
-    return UserError(f"files: {source} changed while it was read; delete the output folder and build again")
+    return UserError(f"files: {source} changed while it was read; run the same command again")
 
 
 def _is_split(value: Any) -> bool:

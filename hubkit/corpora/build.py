@@ -11,9 +11,9 @@ from filelock import FileLock, Timeout
 from hubkit.cores import usable_cores
 from hubkit.corpora.builder import MAX_FAILURES, CorpusBuilder, full_disk
 from hubkit.corpora.cluster.queue import check_no_jobs
-from hubkit.corpora.executors import run_local
+from hubkit.corpora.executors import WorkerLost, run_local
 from hubkit.corpora.job import Job
-from hubkit.corpora.layout import WORK, shard_plan
+from hubkit.corpora.layout import LOCK, WORK, shard_plan
 from hubkit.corpora.manifest import MANIFEST, Manifest, read_manifest
 from hubkit.corpora.plan import Plan, make_plan, settle_plan
 from hubkit.corpora.registry import Corpus
@@ -62,7 +62,7 @@ def build(
     with _explained(folder):
         plan = begin(corpus, folder, shard_rows, overlap, max_failures)
         if not (folder / MANIFEST).exists():
-            with FileLock(folder / WORK / "lock", timeout=0):
+            with FileLock(folder / WORK / LOCK, timeout=0):
                 if not (folder / MANIFEST).exists():  # or else another process finished it a moment ago
                     check_no_jobs(folder)
                     with _swept(folder):
@@ -95,7 +95,7 @@ def begin(
     with _explained(folder):
         if not (folder / MANIFEST).exists():
             _claim(folder)
-            with FileLock(folder / WORK / "lock", timeout=0):
+            with FileLock(folder / WORK / LOCK, timeout=0):
                 if not (folder / MANIFEST).exists():
                     settle_plan(folder, plan)
     return plan
@@ -115,13 +115,28 @@ def _make(job: Job, workers: int | None, progress: Progress) -> None:
         return advance
 
     pieces, total = job.missing_pieces(), len(job.pieces)
-    if pieces:
-        run_local(job, pieces, workers or usable_cores(), follow("sources", total - len(pieces), total))
-    job.join()
+    try:
+        if pieces:
+            run_local(job, pieces, workers or usable_cores(), follow("sources", total - len(pieces), total))
+        job.join()
+    except WorkerLost:
+        raise
+    except UserError:
+        _forget(job)
+        raise
     shards, total = job.missing_shards(), sum(job.rows.values())
     left = sum(shard.stop - shard.start for shard in shards)
     run_local(job, shards, workers or _workers(job), follow("rows", total - left, total))
     finish(job)
+
+
+def _forget(job: Job) -> None:
+    """Leave the folder as if nothing had begun: whoever mends the spec or the sources will want another preparation."""
+    for path in job.work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def _workers(job: Job) -> int:

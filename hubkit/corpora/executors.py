@@ -17,6 +17,11 @@ from hubkit.errors import UserError
 Task = Callable[[Any, Callable[[int], None]], Any]
 """Does one item of work and tells how far it is; picklable, and kept by a worker from one item to the next."""
 
+
+class WorkerLost(UserError):
+    """A worker was killed from outside; what was finished is kept."""
+
+
 _task: Task | None = None
 _progress: Any = None
 
@@ -34,7 +39,7 @@ def run_local(
         keep: Called with what the task returns, in this process and in any order.
 
     Raises:
-        UserError: A worker was killed from outside.
+        WorkerLost: A worker was killed from outside.
         Exception: Whatever an item raised; items under way are stopped.
     """
     todo = list(items)
@@ -54,7 +59,7 @@ def run_local(
     except BaseException as error:
         _stop(pool)
         if isinstance(error, BrokenProcessPool):
-            raise UserError(
+            raise WorkerLost(
                 f"workers: one of {workers} was killed, perhaps for want of memory; give fewer and run the same "
                 "command: finished shards are kept"
             ) from None

@@ -9,6 +9,9 @@ from hubkit.errors import UserError
 WORK = ".hubkit-build"
 """Folder of a build's unfinished business: the plan, the preparation, a record a finished shard, the lock."""
 
+LOCK = "lock"
+"""In that folder: held by the process that builds."""
+
 SHARD_BYTES = 256 << 20
 """Aim for the rows of a shard, uncompressed; text compresses to a third, so files stay well under the Hub's 500 MB."""
 

@@ -98,3 +98,20 @@ def test_sources_that_may_only_be_read(disk, tmp_path):
 def test_a_full_disk_is_known_by_its_message_where_it_has_no_number(said):
     assert full_disk(OSError(said))
     assert not full_disk(OSError("something else"))
+
+
+def test_a_preparation_that_is_refused_leaves_the_folder_free(tmp_path):
+    """For another spec, or for the same one once its sources are mended, of which nothing old may be kept."""
+    lines = ['{"text": "a good line"}\n'] * 20
+    source = tmp_path / "x.jsonl"
+    source.write_text("".join([*lines, "bad\n", "worse\n"]))
+    files = f"files=[{source}]"
+    with pytest.raises(UserError, match="max_bad: 2 of 22 records are bad"):
+        build(find("text", [files, "max_bad=1", "max_bad_share=0"]), tmp_path / "corpus", workers=1)
+    assert not (tmp_path / "corpus" / WORK / "pieces").exists()
+    source.write_text("".join([*lines, "bad\n"]))
+    manifest = build(find("text", [files, "max_bad=1", "max_bad_share=0"]), tmp_path / "corpus", workers=1)
+    assert manifest.facts["quarantined"] == {"not JSON": 1}
+    with pytest.raises(UserError, match="max_bad: 1 of 21"):
+        build(find("text", [files, "max_bad=0", "max_bad_share=0"]), tmp_path / "other", workers=1)
+    assert build(find("text", [files]), tmp_path / "other", workers=1).facts["quarantined"] == {"not JSON": 1}

@@ -394,7 +394,7 @@ def test_spans_of_two_versions_are_refused(tmp_path):
         pieces.append(tmp_path / str(number))
         pieces[-1].mkdir()
         builder.prepare(name, pieces[-1])
-    with pytest.raises(UserError, match=r"files: a\.jsonl changed while it was read; delete the output folder"):
+    with pytest.raises(UserError, match=r"files: a\.jsonl changed while it was read; run the same command again"):
         builder.join(pieces, tmp_path)
 
 

@@ -15,6 +15,7 @@ from hubkit.corpora.cluster.options import RayOptions
 from hubkit.corpora.cluster.queue import check_no_jobs
 from hubkit.corpora.cluster.shares import Share, cluster_folder, progress_of, settle_marks, shares
 from hubkit.corpora.job import Job
+from hubkit.corpora.layout import LOCK
 from hubkit.corpora.manifest import MANIFEST
 from hubkit.corpora.plan import read_plan
 from hubkit.errors import UserError
@@ -48,7 +49,7 @@ def run_ray(
     job = Job(folder, read_plan(folder))
     cluster_folder(job).mkdir(exist_ok=True)
     try:
-        with FileLock(job.work / "lock", timeout=0), _cluster(options):
+        with FileLock(job.work / LOCK, timeout=0), _cluster(options):
             check_no_jobs(folder)
             while left := shares(job, tasks):
                 _run(job, left[0], tasks, at_once, options, progress)

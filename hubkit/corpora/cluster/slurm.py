@@ -20,6 +20,7 @@ from hubkit.corpora.cluster.options import SlurmOptions
 from hubkit.corpora.cluster.queue import JOBS, ask, queued, states, submitted
 from hubkit.corpora.cluster.shares import Share, cluster_folder, progress_of, settle_marks, shares
 from hubkit.corpora.job import Job
+from hubkit.corpora.layout import LOCK
 from hubkit.corpora.manifest import MANIFEST
 from hubkit.corpora.plan import read_plan
 from hubkit.corpora.stages import STAGES
@@ -64,7 +65,7 @@ def submit(
     job = Job(folder, read_plan(folder))
     cluster_folder(job).mkdir(exist_ok=True)
     try:
-        with FileLock(job.work / "lock", timeout=0):
+        with FileLock(job.work / LOCK, timeout=0):
             jobs = submitted(folder)
             waiting = queued(jobs.values()) if jobs else {}
             if waiting and STAGES[-1] in jobs:
