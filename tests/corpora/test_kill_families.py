@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from hubkit.corpora.build import build
+from hubkit.corpora.layout import WORK
 from hubkit.corpora.manifest import read_manifest
 from hubkit.corpora.registry import find
 
@@ -74,9 +75,10 @@ def disturbed(command, folder, corpora, family, moment, kills):
         workers = moment.choice((1, 2, 3))
         run = command("build", target, *settings, "-o", folder, "--shard-rows", "1024", "--workers", workers)
         if attempt < kills:
-            # Anywhere from the start of the process to about where an undisturbed one would have ended.
+            # Once it has begun, anywhere in what takes one worker `seconds`; the first time surely before its end.
+            run.wait_until(lambda run=run: (folder / WORK).is_dir() or run.process.poll() is not None)
             with suppress(subprocess.TimeoutExpired):
-                run.process.wait(timeout=moment.uniform(0.5, 3 + seconds))
+                run.process.wait(timeout=moment.uniform(0, 0.3 * seconds if hit == 0 else 2 + seconds))
             if run.process.poll() is None:
                 run.signal(signal.SIGKILL, everyone=moment.random() < 0.5)
                 hit += 1
