@@ -11,7 +11,6 @@ one run.
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,7 +30,7 @@ from hubkit.corpora.layout import ROW_GROUP_BYTES, whole_blocks
 from hubkit.corpora.overlap import Sketch
 from hubkit.corpora.registry import find
 from hubkit.corpora.statistics import Statistics
-from machine import print_machine
+from machine import in_turns, print_machine
 
 BLOCKS = 16
 WORKERS = (1, 2)
@@ -110,17 +109,18 @@ def compare_stages(subjects: dict[str, Subject], repeats: int, scratch: Path) ->
             batches = generated(builder)
             units = sum(count(batch, subject.unit) for batch in batches)
             seconds = in_turns(stages_of(builder, batches, scratch), repeats)
-        rates = [units / taken for taken in seconds.values()] + [units / sum(seconds.values())]
+        rates = [units / taken for taken in seconds] + [units / sum(seconds)]
         print(f"{name:<26}{subject.unit:<8}{''.join(f'{short(rate):>10}' for rate in rates)}   {subject.quoted}")
 
 
-def stages_of(builder: CorpusBuilder, batches: list[pa.RecordBatch], scratch: Path) -> dict[str, Callable[[], object]]:
-    return {
-        "generate": lambda: generated(builder),
-        "hash": lambda: [block_digest(batch) for batch in batches],
-        "card": lambda: describe(builder, batches),
-        "write": lambda: write(scratch, builder, batches),
-    }
+def stages_of(builder: CorpusBuilder, batches: list[pa.RecordBatch], scratch: Path) -> list[Callable[[], object]]:
+    """Return generation, hashing, what the card needs, and writing."""
+    return [
+        lambda: generated(builder),
+        lambda: [block_digest(batch) for batch in batches],
+        lambda: describe(builder, batches),
+        lambda: write(scratch, builder, batches),
+    ]
 
 
 def generated(builder: CorpusBuilder) -> list[pa.RecordBatch]:
@@ -147,18 +147,6 @@ def write(scratch: Path, builder: CorpusBuilder, batches: list[pa.RecordBatch]) 
     ) as writer:
         for at in range(0, len(batches), group):
             writer.write_table(pa.Table.from_batches(batches[at : at + group]), group * BLOCK_ROWS)
-
-
-def in_turns(stages: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return the median seconds of each stage; the stages take turns, so that a slow minute hits all of them."""
-    times: dict[str, list[float]] = {name: [] for name in stages}
-    for repeat in range(repeats + 1):
-        for name, stage in stages.items():
-            start = time.perf_counter()
-            stage()
-            if repeat:  # the first warms up
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 def short(rate: float) -> str:

@@ -10,8 +10,6 @@ others use, compare numbers of one run with each other only.
 
 import argparse
 import os
-import statistics
-import time
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -22,7 +20,7 @@ from hubkit.corpora.hashing import block_digest
 from hubkit.randomness import item_seeds
 from hubkit.resources import load_module, resource
 from hubkit.tokenizers.lorenz import encode_batch
-from machine import print_machine
+from machine import in_turns, print_machine
 
 WRITER = {
     "compression": "zstd",
@@ -106,18 +104,6 @@ def build(builder, worlds: int) -> None:
 
 def finishing(drafts: list, frames: list) -> list:
     return [(draft, *pair) for draft, pair in zip(drafts, frames, strict=True)]
-
-
-def in_turns(stages: list[Callable[[], object]], repeats: int) -> list[float]:
-    """Return the median seconds of each stage; the stages take turns, so that a slow minute hits all of them."""
-    times: list[list[float]] = [[] for _ in stages]
-    for repeat in range(repeats + 1):
-        for stage, taken in zip(stages, times, strict=True):
-            start = time.perf_counter()
-            stage()
-            if repeat:  # the first warms up
-                taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in times]
 
 
 if __name__ == "__main__":

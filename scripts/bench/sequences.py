@@ -10,8 +10,6 @@ compiles. `rows/s` is thousands of rows a second of `generate`. The original's f
 
 import argparse
 import os
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +21,7 @@ import pyarrow.parquet as pq
 from hubkit.corpora.hashing import BLOCK_ROWS, block_digest
 from hubkit.resources import load_module, resource
 from hubkit.sequences import DOMAINS
-from machine import print_machine
+from machine import in_turns, print_machine
 
 seqthetic = load_module(resource("dataset_builders", "seqthetic.py"), "hubkit.dataset_builders.seqthetic")
 
@@ -103,18 +101,6 @@ def measure(domain: str, rows: int, repeats: int) -> tuple[list[float], float]:
         ]
         seconds = in_turns(stages, repeats)
     return [tokens / second for second in seconds], rows / seconds[0]
-
-
-def in_turns(stages: list[Callable[[], object]], repeats: int) -> list[float]:
-    """Return the median seconds of each stage; the stages take turns, so that a slow minute hits all of them."""
-    times: list[list[float]] = [[] for _ in stages]
-    for repeat in range(repeats + 1):
-        for stage, taken in zip(stages, times, strict=True):
-            start = time.perf_counter()
-            stage()
-            if repeat:  # the first warms up
-                taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in times]
 
 
 if __name__ == "__main__":
