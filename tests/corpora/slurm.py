@@ -68,15 +68,19 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 daemons.append(subprocess.Popen([name, "-D", "-c"], stdout=log, stderr=log, env=dict(os.environ)))
         _until(lambda: _said("sinfo", "-h", "-o", "%T") == "idle", "Slurm came up")
         yield folder
-        # Daemons that are stopped before their jobs leave them running.
-        _said("scancel", "-u", getpass.getuser())
-        _until(lambda: not _said("squeue", "-h"), "the jobs ended")
+        clear_queue()  # daemons that are stopped before their jobs leave them running
     finally:
         for daemon in daemons:
             daemon.terminate()
         for daemon in daemons:
             daemon.wait(PATIENCE)
         patch.undo()
+
+
+def clear_queue() -> None:
+    """Cancel what is in the queue, and wait until it has gone."""
+    _said("scancel", "--user", getpass.getuser())
+    _until(lambda: not _said("squeue", "--noheader"), "the jobs ended")
 
 
 def _said(*command: str) -> str:

@@ -49,10 +49,11 @@ def run_ray(
     job = Job(folder, read_plan(folder))
     cluster_folder(job).mkdir(exist_ok=True)
     try:
-        with FileLock(job.work / LOCK, timeout=0), _cluster(options):
+        with FileLock(job.work / LOCK, timeout=0):
             check_no_jobs(folder)
-            while left := shares(job, tasks):
-                _run(job, left[0], tasks, at_once, options, progress)
+            with _cluster(options):
+                while left := shares(job, tasks):
+                    _run(job, left[0], tasks, at_once, options, progress)
     except Timeout:
         raise UserError(f"{folder} is being built by another process; wait for it") from None
 
