@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from hubkit.corpora.builder import CorpusSpec, SplitName
-from hubkit.resources import load_module
-
-h5 = load_module(Path(__file__).with_name("_tokens_h5.py"), "hubkit_tokens_h5")
+from hubkit.reading.tokens_h5 import SUFFIXES
 
 CORPUS, TOKENIZER = "corpus", "tokenizer"
 """What the folders of the sources are called."""
@@ -51,7 +49,7 @@ class TokensSpec(CorpusSpec):
     def located(self, folder: Path, names: Sequence[str]) -> dict[str, Any]:
         """Return where the corpus is and, if it came from a file, the tokenizer."""
         whole = folder / CORPUS
-        single = self.corpus.endswith((*h5.SUFFIXES, ".parquet"))
+        single = self.corpus.endswith((*SUFFIXES, ".parquet"))
         given = {"corpus": str(whole / self.corpus) if single else str(whole), "revision": None}
         return given | (
             {"tokenizer": str(folder / TOKENIZER)} if any(name.startswith(f"{TOKENIZER}/") for name in names) else {}
@@ -60,7 +58,7 @@ class TokensSpec(CorpusSpec):
     @property
     def flat(self) -> bool:
         """Whether the source is one long row of tokens."""
-        return self.corpus.endswith(h5.SUFFIXES)
+        return self.corpus.endswith(SUFFIXES)
 
     def limited(self, rows: int) -> dict[str, Any]:
         """Return how many rows of each split to take."""

@@ -45,6 +45,10 @@ PROBES = 32
 CONFIGS = {
     "rewriting-copy": RewritingSpec(),
     "rewriting-double-a": RewritingSpec(rule="double_a"),
+    # For a first run: of each length there are enough strings that training has seen some of them.
+    "rewriting-tiny": RewritingSpec(
+        rule="double_a", min_length=4, max_length=10, train=20_000, validation=500, test=500
+    ),
     # Sorts by swapping neighbours: as many steps as pairs stand in the wrong order.
     "rewriting-sort": RewritingSpec.build(
         {"rule": {"markov": ["BA -> AB", "CA -> AC", "CB -> BC"]}, "alphabet": "ABC", "max_length": 12}

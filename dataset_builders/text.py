@@ -111,13 +111,13 @@ class Text(CorpusBuilder):
         parts = {}
         for name, found in self._found.items():
             spans = spans_of(found, self.spec.form)
+            parts[name] = found, None, not spans  # to be hashed, at least: what takes longest begins first
             for span in spans:
                 parts[f"{name}, bytes {span.start} to {span.stop - 1}"] = found, span, True
-            parts[name] = found, None, not spans
         return parts
 
     def pieces(self) -> Sequence[str]:
-        """Return the names of the sources, in order; before that of a source in spans, which is hashed then, these.
+        """Return the names of the sources, in order; behind that of a source in spans, which is hashed, these.
 
         Raises:
             UserError: A pattern leads to nothing.

@@ -24,11 +24,11 @@ from hubkit.corpora.tables import Part, RowReader, Table, find_table
 from hubkit.corpora.texts import check_text_type
 from hubkit.errors import UserError
 from hubkit.files import file_sha256
+from hubkit.reading.tokens_h5 import FlatTokens
 from hubkit.resources import load_module
 from hubkit.tokenizers.encoding import Encoder
 from hubkit.tokenizers.loading import find_files, is_own
 
-h5 = load_module(Path(__file__).with_name("_tokens_h5.py"), "hubkit_tokens_h5")
 spec = load_module(Path(__file__).with_name("_tokens_spec.py"), "hubkit_tokens_spec")
 TokensSpec = spec.TokensSpec
 
@@ -92,8 +92,8 @@ class Tokens(CorpusBuilder):
 
     def _find_flat(self) -> dict[str, Any]:
         path = Path(self.spec.corpus).expanduser()
-        tokens = h5.FlatTokens(path, self.spec.dataset)
-        splits = h5.ranges(-(-len(tokens) // self.spec.chunk), self.spec.shares)
+        tokens = FlatTokens(path, self.spec.dataset)
+        splits = _ranges(-(-len(tokens) // self.spec.chunk), self.spec.shares)
         part = Part(str(path.resolve()), self.spec.corpus, 0, path.stat().st_size, file_sha256(path))
         return {
             "name": self.spec.corpus,
@@ -141,7 +141,7 @@ class Tokens(CorpusBuilder):
 
     @cached_property
     def _flat(self) -> Any:
-        return h5.FlatTokens(Path(self._parts[""][0].path), self.spec.dataset)
+        return FlatTokens(Path(self._parts[""][0].path), self.spec.dataset)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -276,6 +276,24 @@ class Tokens(CorpusBuilder):
             raise UserError(f"corpus: rows {start} to {stop} of {split} have {ends[-1]} tokens; cut such documents")
         kept = [rows[name].cast(self.schema.field(name).type) for name in self.spec.keep]
         return [_lists(ids, ends), *(pa.concat_arrays(column.chunks) for column in kept)]
+
+
+def _ranges(chunks: int, shares: Mapping[str, float]) -> dict[str, range]:
+    """Divide consecutive chunks among splits, in order and in proportion, so that no two splits touch one chunk.
+
+    Raises:
+        UserError: A split would be empty.
+    """
+    found, share, total, start = {}, 0.0, sum(shares.values()), 0
+    for split, part in shares.items():
+        share += part
+        stop = round(chunks * share / total)
+        if start == stop:
+            raise UserError(
+                f"shares: {split}={part} of {chunks} chunks is none; raise it, lower chunk, or leave it out"
+            )
+        found[split], start = range(start, stop), stop
+    return found
 
 
 def _token(encoder: Encoder, field: str, wanted: str, own: str | None) -> int | None:

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from hubkit.cores import usable_cores
 from hubkit.corpora.builder import MAX_FAILURES, CorpusBuilder, full_disk
 from hubkit.corpora.cluster.queue import check_no_jobs
-from hubkit.corpora.executors import WorkerLost, run_local
+from hubkit.corpora.executors import WorkerLost, Workers
 from hubkit.corpora.job import Job
 from hubkit.corpora.layout import LOCK, WORK, shard_plan
 from hubkit.corpora.manifest import MANIFEST, Manifest, read_manifest
@@ -114,19 +114,21 @@ def _make(job: Job, workers: int | None, progress: Progress) -> None:
 
         return advance
 
-    pieces, total = job.missing_pieces(), len(job.pieces)
-    try:
-        if pieces:
-            run_local(job, pieces, workers or usable_cores(), follow("sources", total - len(pieces), total))
-        job.join()
-    except WorkerLost:
-        raise
-    except UserError:
-        _forget(job)
-        raise
-    shards, total = job.missing_shards(), sum(job.rows.values())
-    left = sum(shard.stop - shard.start for shard in shards)
-    run_local(job, shards, workers or _workers(job), follow("rows", total - left, total))
+    with Workers(job, workers or usable_cores()) as processes:
+        pieces, total = job.missing_pieces(), len(job.pieces)
+        try:
+            if pieces:
+                processes.run(pieces, follow("sources", total - len(pieces), total))
+            job.join()
+        except WorkerLost:
+            raise
+        except UserError:
+            _forget(job)
+            raise
+        shards, total = job.missing_shards(), sum(job.rows.values())
+        left = sum(shard.stop - shard.start for shard in shards)
+        large = total * job.builder.row_bytes >= SMALL_BYTES
+        processes.run(shards, follow("rows", total - left, total), worth_starting=large or workers is not None)
     finish(job)
 
 
@@ -137,11 +139,6 @@ def _forget(job: Job) -> None:
             shutil.rmtree(path)
         elif path.name != LOCK:
             path.unlink()
-
-
-def _workers(job: Job) -> int:
-    small = sum(job.rows.values()) * job.builder.row_bytes < SMALL_BYTES
-    return 1 if small else usable_cores()
 
 
 def _finished(folder: Path, plan: Plan) -> Manifest:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from hubkit.corpora.hashing import type_name
+from hubkit.corpora.hashing import numbers, type_name
 from hubkit.corpora.layout import WORK, Shard
 from hubkit.corpora.manifest import Overlap, PairOverlap
 from hubkit.files import atomic_path
@@ -174,7 +174,8 @@ def _hashed(column: pa.Array, unit: str, limit: int) -> tuple[np.ndarray, np.nda
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if unit == "words":
-        column = column.cast(pa.large_binary()).fill_null(b"")
+        column = column.cast(pa.large_binary())
+        column = column.fill_null(b"") if column.null_count else column  # by way of pandas
         _, offsets, data = column.buffers()
         values, hashed = np.frombuffer(data or b"", np.uint8), _words
     else:
@@ -189,7 +190,7 @@ def _hashed(column: pa.Array, unit: str, limit: int) -> tuple[np.ndarray, np.nda
 def _integers(values: pa.Array) -> np.ndarray:
     if values.null_count:
         values = values.fill_null(0)
-    return values.to_numpy(zero_copy_only=False)
+    return numbers(values)
 
 
 @njit(inline="always")

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hubkit.corpora.behind import Behind
 from hubkit.corpora.builder import Block, CorpusBuilder, Failure, blamed, too_many
 from hubkit.corpora.hashing import BLOCK_ROWS, block_digest, rows_sha256, type_name
 from hubkit.corpora.layout import WORK, Shard
@@ -29,7 +30,7 @@ def check_schema(schema: pa.Schema) -> None:
             raise UserError(f"column {field.name}: {field.type} can't be written to Parquet; declare it without _view")
         sink = pa.BufferOutputStream()
         try:
-            pq.write_table(pa.schema([field]).empty_table(), sink)
+            pq.ParquetWriter(sink, pa.schema([field])).close()  # an empty table would be made by way of pandas
         except pa.ArrowNotImplementedError:
             raise UserError(f"column {field.name}: Parquet has no {field.type}; declare another type") from None
         back = pq.read_schema(pa.BufferReader(sink.getvalue())).field(0).type
@@ -66,45 +67,61 @@ def make_shard(
             often.
         RuntimeError: The builder failed; the message says on which rows, and the cause why.
     """
-    digests: list[bytes] = []
-    statistics, sketch = Statistics(builder.schema), Sketch(builder.schema) if plan.overlap else None
+    noted = _Noted(builder.schema, plan.overlap)
     rejected, failures = 0, list[Failure]()
+    group_rows = writer["row_group_rows"]
     with atomic_path(folder / shard.file) as temporary:
-        with pq.ParquetWriter(temporary, builder.schema, **_parquet_options(writer)) as parquet:
+        with (
+            pq.ParquetWriter(temporary, builder.schema, **_parquet_options(writer)) as parquet,
+            Behind(noted.add, group_rows // BLOCK_ROWS) as note,  # mostly while a row group is written
+        ):
             group: list[pa.RecordBatch] = []
             for block in checked_blocks(builder, shard.split, shard.start, shard.stop):
-                digests.append(block_digest(block.rows))
-                statistics.add(block.rows)
-                if sketch:
-                    sketch.add(block.rows)
+                note(block.rows)
                 rejected += block.rejected
                 if block.failures:
                     failures += block.failures
                     _bear(folder, shard, failures, plan.max_failures)
                 group.append(block.rows)
-                if len(group) * BLOCK_ROWS >= writer["row_group_rows"]:
-                    parquet.write_table(pa.Table.from_batches(group), writer["row_group_rows"])
+                if len(group) * BLOCK_ROWS >= group_rows:
+                    parquet.write_table(pa.Table.from_batches(group), group_rows)
                     group = []
                 advance(block.rows.num_rows)
             if group:
-                parquet.write_table(pa.Table.from_batches(group), writer["row_group_rows"])
+                parquet.write_table(pa.Table.from_batches(group), group_rows)
         size, sha256 = temporary.stat().st_size, file_sha256(temporary)
-    if sketch:
-        sketch.write(sketch_path(folder, shard))
+    if noted.sketch:
+        noted.sketch.write(sketch_path(folder, shard))
     record = {
         "shard": {
             "file": shard.file,
             "rows": shard.stop - shard.start,
             "bytes": size,
-            "rows_sha256": rows_sha256(digests),
+            "rows_sha256": rows_sha256(noted.digests),
             "file_sha256": sha256,
         },
-        "digests": [digest.hex() for digest in digests],
+        "digests": [digest.hex() for digest in noted.digests],
         "rejected": rejected,
         "failures": [{"split": shard.split} | failure._asdict() for failure in failures],
-        "statistics": statistics.state(),
+        "statistics": noted.statistics.state(),
     }
     write_atomic(record_path(folder, shard), json.dumps(record))
+
+
+class _Noted:
+    """What is kept of a shard's rows beside its file: their digests, their lengths, and hashes by which to compare."""
+
+    def __init__(self, schema: pa.Schema, overlap: bool):
+        self.digests: list[bytes] = []
+        self.statistics = Statistics(schema)
+        self.sketch = Sketch(schema) if overlap else None
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Take in the next block."""
+        self.digests.append(block_digest(rows))
+        self.statistics.add(rows)
+        if self.sketch:
+            self.sketch.add(rows)
 
 
 def checked_blocks(builder: CorpusBuilder, split: str, start: int, stop: int) -> Iterator[Block]:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hubkit.corpora.hashing import type_name
+from hubkit.corpora.hashing import numbers, type_name
 from hubkit.corpora.manifest import ColumnStatistics, Lengths
 
 State = dict[str, dict[str, int]]
@@ -71,4 +71,4 @@ def _lengths(column: pa.Array) -> np.ndarray:
         lengths = pc.call_function("utf8_length", [column.cast(pa.large_string())])
     else:
         lengths = pc.call_function("list_value_length", [column])
-    return lengths.drop_null().to_numpy().astype(np.int64)
+    return numbers(lengths.drop_null()).astype(np.int64)

@@ -22,6 +22,7 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         version: The release that the snippets load.
     """
     splits = manifest["splits"]
+    pairs = _pairs(manifest)
     title = title_of(repo)
     language = any(column["name"] in ("text", "input_ids") for column in manifest["columns"])
     generated = manifest["origin"] == "generated"
@@ -48,7 +49,9 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         "failed": sum(split["failed"] for split in splits.values()),
         "generated": generated,
         "sources": [source | {"name": public(source["name"])} for source in manifest["sources"]],
-        "pairs": _pairs(manifest),
+        "pairs": pairs,
+        # Rows of fewer words or items, such as short strings without blanks, have no n-gram to say anything about.
+        "grams": any(pair["ngrams"] for pair in pairs),
         "domains": _domains(manifest["facts"].get("domains") or {}),
         "facts": public({name: value for name, value in manifest["facts"].items() if name != "domains"}),
         "splits": [_split_row(name, split) for name, split in splits.items()],

@@ -142,6 +142,8 @@ def _has_huge(value: dict[str, Any]) -> bool:
         for group in level:
             for item in group.values() if type(group) is dict else group:
                 kind = type(item)
+                if kind is str or kind is int:  # most are
+                    continue
                 if kind is float:
                     huge = huge or abs(item) >= _EXACT
                 elif kind is dict or kind is list:

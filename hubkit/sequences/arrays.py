@@ -17,6 +17,18 @@ def drawn_lengths(key_low, key_high, indices, least, most):
     return lengths
 
 
+@kernel
+def drawn_pairs(key_low, key_high, indices, least, most, fewest, highest):
+    """Return the first two draws of each sequence, a length and a number with limits of its own, as int64 (n,) each."""
+    state = np.empty(4, np.uint64)
+    lengths, numbers = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
+    for i in range(len(indices)):
+        seed(state, key_low, key_high, indices[i], 0)
+        lengths[i] = between(state, least, most)
+        numbers[i] = between(state, fewest, highest)
+    return lengths, numbers
+
+
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
     """Return where sequences of these lengths begin, and the last ends, as int64 (n + 1,)."""
     offsets = np.zeros(len(lengths) + 1, np.int64)

@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from hubkit.draws import between, seed
 from hubkit.kernels import kernel
-from hubkit.sequences.arrays import drawn_lengths, offsets_of
+from hubkit.sequences.arrays import drawn_lengths, drawn_pairs, offsets_of
 from hubkit.sequences.base import MOST_LENGTH, Domain, Key, Length, Range, Sequences, fits, with_loss
 from hubkit.sequences.vocabulary import draw_sequence
 
@@ -94,31 +94,21 @@ class Duplicate(DrawnDomain):
 
     def generate(self, key: Key, indices: np.ndarray) -> Sequences:
         """Return sequences of the stream; y is learnt."""
-        shape = self.length.min, self.length.max, self.num_duplicate.min, self.num_duplicate.max
-        lengths, times = _duplicate_shapes(*key, indices, *shape)
+        lengths, times = drawn_pairs(*key, indices, *self._shape)
         offsets = offsets_of(lengths * (1 + times) + 1)
         tokens = np.empty(offsets[-1], np.uint32)
         table, pool = self.vocabulary.table, self.vocabulary.pool()
-        _duplicate(*key, indices, offsets, tokens, table, pool, *shape, self.replacement, self.content)
+        _duplicate(*key, indices, offsets, tokens, table, pool, *self._shape, self.replacement, self.content)
         return with_loss(tokens, offsets, lengths + 1)
 
     def lengths(self, key: Key, indices: np.ndarray) -> np.ndarray:
         """Return how many tokens these sequences have."""
-        shape = self.length.min, self.length.max, self.num_duplicate.min, self.num_duplicate.max
-        lengths, times = _duplicate_shapes(*key, indices, *shape)
+        lengths, times = drawn_pairs(*key, indices, *self._shape)
         return lengths * (1 + times) + 1
 
-
-@kernel
-def _duplicate_shapes(key_low, key_high, indices, least, most, fewest, oftenest):
-    """Return the length of x and the times of y, int64 (n,) each."""
-    state = np.empty(4, np.uint64)
-    lengths, times = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
-    for i in range(len(indices)):
-        seed(state, key_low, key_high, indices[i], 0)
-        lengths[i] = between(state, least, most)
-        times[i] = between(state, fewest, oftenest)
-    return lengths, times
+    @property
+    def _shape(self) -> tuple[int, int, int, int]:
+        return self.length.min, self.length.max, self.num_duplicate.min, self.num_duplicate.max
 
 
 @kernel

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, model_validator
 
 from hubkit.draws import below, between, seed
 from hubkit.kernels import kernel
-from hubkit.sequences.arrays import drawn_lengths, offsets_of
+from hubkit.sequences.arrays import drawn_lengths, drawn_pairs, offsets_of
 from hubkit.sequences.base import BaseDomain, Domain, Key, Length, Range, Sequences, fits, with_loss
 from hubkit.sequences.mapping import DrawnDomain
 from hubkit.sequences.vocabulary import Table, Vocabulary, draw_distinct, draw_sequence
@@ -114,7 +114,7 @@ class SortBySequence(Domain):
 
     def generate(self, key: Key, indices: np.ndarray) -> Sequences:
         """Return sequences of the stream; y is learnt."""
-        lengths, orders = _order_shapes(*key, indices, *self._shape)
+        lengths, orders = drawn_pairs(*key, indices, *self._shape)
         offsets = offsets_of(2 * lengths + orders + 2)
         tokens = np.empty(offsets[-1], np.uint32)
         table, pool = self.vocabulary.table, self.vocabulary.pool()
@@ -123,24 +123,12 @@ class SortBySequence(Domain):
 
     def lengths(self, key: Key, indices: np.ndarray) -> np.ndarray:
         """Return how many tokens these sequences have."""
-        lengths, orders = _order_shapes(*key, indices, *self._shape)
+        lengths, orders = drawn_pairs(*key, indices, *self._shape)
         return 2 * lengths + orders + 2
 
     @property
     def _shape(self) -> tuple[int, int, int, int]:
         return self.length.min, self.length.max, self.order_length.min, self.order_length.max
-
-
-@kernel
-def _order_shapes(key_low, key_high, indices, least, most, shortest, longest):
-    """Return the lengths of x and of o, int64 (n,) each."""
-    state = np.empty(4, np.uint64)
-    lengths, orders = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
-    for i in range(len(indices)):
-        seed(state, key_low, key_high, indices[i], 0)
-        lengths[i] = between(state, least, most)
-        orders[i] = between(state, shortest, longest)
-    return lengths, orders
 
 
 @kernel

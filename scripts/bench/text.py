@@ -5,9 +5,11 @@
 Makes JSON Lines of about 6 kB a document from a vocabulary, in one file, and stores it in each way that is asked for.
 Of each it runs in turns, each in processes of its own: `hubkit build text` with one worker and with two, without the
 comparison of splits (of which the loader has no counterpart) and with it; `datasets.load_dataset("json")` into a fresh
-cache, whose result is an Arrow file; and the same, written to Parquet with the options of a corpus's shards, whose
-result is what a build's is, but for duplicates, splits and hashes. MB are those of the uncompressed file; CPU
-seconds are of all processes, the peak of memory is of the largest. Last come the builder's own stages.
+cache, whose result is an Arrow file; and the same, written to Parquet with the options of a corpus's shards. That is
+what to compare a build with. A build does more: sha256 of the sources, of the rows and of the files; duplicates out;
+the split of each document by its keyed hash; bad lines set aside instead of an error; counts by domain and lengths of
+columns; and each file synced to the disk. MB are those of the uncompressed file; CPU seconds are of all processes, the
+peak of memory is of the largest. Last come the builder's own stages.
 """
 
 import argparse

@@ -15,8 +15,8 @@ import pytest
 
 from hubkit import cores, files
 from hubkit.corpora import build as building
+from hubkit.corpora import executors, job, shards, stages
 from hubkit.corpora import plan as planning
-from hubkit.corpora import shards, stages
 from hubkit.corpora.build import build
 from hubkit.corpora.builder import Block, CorpusBuilder, CountedSpec
 from hubkit.corpora.hashing import rows_sha256_of_parquet
@@ -586,10 +586,11 @@ def test_no_workers_are_refused(tmp_path, corpus, workers):
 def test_more_processes_are_started_only_for_more_than_a_little(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(building, "usable_cores", lambda: 7)
     asked = []
-    monkeypatch.setattr(building, "run_local", lambda *arguments: asked.append(arguments[2]) or 1 / 0)
+    monkeypatch.setattr(executors.Workers, "_start", lambda workers: asked.append(workers._workers) or 1 / 0)
+    monkeypatch.setattr(job, "make_shard", lambda *arguments: asked.append(1) or 1 / 0)
     for number, (rows, workers) in enumerate([(30_000, None), (40_000, None), (30_000, 3)]):
         with pytest.raises(ZeroDivisionError):
-            build(corpus(f"splits={{train: {rows}}}"), tmp_path / str(number), workers=workers)
+            build(corpus(f"splits={{train: {rows}}}"), tmp_path / str(number), workers=workers, shard_rows=1024)
     assert asked == [1, 7, 3]
 
 

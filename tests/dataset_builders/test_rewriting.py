@@ -129,6 +129,7 @@ def test_turing_machines(table, seed):
 MEANINGS = {
     "rewriting-copy": lambda text: (text, 0),
     "rewriting-double-a": lambda text: (text.replace("A", "AA"), text.count("A")),
+    "rewriting-tiny": lambda text: (text.replace("A", "AA"), text.count("A")),
     "rewriting-sort": lambda text: (
         "".join(sorted(text)),
         sum(text[i] > text[j] for j in range(len(text)) for i in range(j)),
@@ -154,6 +155,7 @@ def test_named_configs_mean_what_they_say(config):
 GOLDEN = {
     "rewriting-copy": "94c08367e430dbaa",
     "rewriting-double-a": "40c5d942fa5bb624",
+    "rewriting-tiny": "cf4f12acf225c28d",
     "rewriting-sort": "c26114518b876077",
     "rewriting-binary-to-unary": "a50ed1ad0cd4a9cd",
     "rewriting-increment": "e7d6654cea24578f",

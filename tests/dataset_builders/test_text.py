@@ -511,3 +511,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         peaks.append(peak)
     assert peaks[1] < 400  # MB; half of it is code, before anything is read
     assert peaks[1] - peaks[0] < 60, "for 100 MB more of text"
+
+
+def test_no_process_of_a_build_takes_the_time_to_load_pandas(tmp_path):
+    """Arrow loads it for some of what it has other ways to do; that would double what a process takes to start."""
+    code = """
+import sys
+from pathlib import Path
+from hubkit.corpora.build import build
+from hubkit.corpora.registry import find
+rows = build(find("text", [f"files=[{sys.argv[1]}]"]), Path(sys.argv[2]), workers=1).splits["train"].rows
+print(rows > 1, "pandas" in sys.modules, "datasets" in sys.modules)
+"""
+    command = [sys.executable, "-c", code, str(DOCUMENTS), str(tmp_path / "corpus")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "True False False\n"

@@ -99,6 +99,7 @@ def test_damage_within(read, name):
 @given(st.binary(max_size=3000).map(lambda data: data * 50), st.integers(1, 5000), st.data())
 @settings(max_examples=60, deadline=None)
 def test_zstd_block_by_block(data, size, choice):
+    data = b"x" + data  # or else it may begin as another archive does
     compressed = streamed_zstd(data)
     assert b"".join(plain(sliced(iter([compressed]), size))) == data
     cut = compressed[: choice.draw(st.integers(4, len(compressed) - 1))]

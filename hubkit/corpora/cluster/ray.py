@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,8 @@ def _cluster(options: RayOptions) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import datatrove.executor.ray  # noqa: F401
-        import ray
+
+        ray: Any = import_module("ray")
     except ImportError as error:
         raise UserError(f"executor: ray needs {error.name}, which is not installed; pip install hubkit[ray]") from None
     ours = not ray.is_initialized()

@@ -3,6 +3,8 @@
 import ast
 import json
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,11 +53,9 @@ class Describer:
         if self._domain:
             domain = _name(self._at(self._domain, meta, rest)) or UNKNOWN
         else:
-            places = (place[field] for field in DOMAIN_FIELDS for place in (meta, rest) if field in place)
-            domain = next(filter(None, map(_name, places)), self._default)
-        licence = next(
-            (_name(place[field]) for field in LICENCE_FIELDS for place in (meta, rest) if field in place), None
-        )
+            domain = next(filter(None, map(_name, _present(DOMAIN_FIELDS, meta, rest))), self._default)
+        stated = _present(LICENCE_FIELDS, meta, rest)
+        licence = _name(stated[0]) if stated else None
         return Description(domain, licence, self._at(self._split, meta, rest) if self._split else None)
 
     def _at(self, path: list[str], meta: dict[str, Any], rest: dict[str, Any]) -> Any:
@@ -107,8 +107,25 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _present(fields: Sequence[str], meta: dict[str, Any], rest: dict[str, Any]) -> list[Any]:
+    """Return what stands in those fields that are there, in meta or beside it, in the order of the fields."""
+    found = []
+    for field in fields:
+        if field in meta:
+            found.append(meta[field])
+        if field in rest:
+            found.append(rest[field])
+    return found
+
+
 def _name(value: Any) -> str | None:
     """Return a field's value as a name, if it can be one."""
-    if isinstance(value, bool | int):
-        value = str(value)
-    return value.encode(errors="replace").decode()[:_LONGEST_NAME].strip() or None if isinstance(value, str) else None
+    if isinstance(value, str):
+        return _clean(value[:_LONGEST_NAME])
+    return str(value)[:_LONGEST_NAME] if isinstance(value, int) else None
+
+
+@lru_cache(1024)
+def _clean(name: str) -> str | None:
+    """Return a name without half surrogate pairs; a corpus has few names, and each of its documents one."""
+    return name.encode(errors="replace").decode().strip() or None

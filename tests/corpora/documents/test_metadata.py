@@ -83,3 +83,18 @@ def test_the_deepest_that_is_read_can_be_written(leaf):
     text, meta, _ = json_parser(Form(), "utf-8")(line)
     assert text == "a"
     assert canonical_text(meta) == "[" * 198 + str(leaf) + "]" * 198
+
+
+@given(st.one_of(VALUES, st.text(st.characters(exclude_categories=()), max_size=250)), st.booleans())
+@settings(deadline=None)
+def test_a_name_is_the_visible_beginning_of_a_valid_text(value, beside):
+    field = {"pile_set_name": value}
+    name = str(value) if isinstance(value, int) else value
+    wanted = name.encode(errors="replace").decode()[:200].strip() if isinstance(name, str) else ""
+    assert described(None if beside else field, field if beside else None).domain == (wanted or "file")
+
+
+def test_the_first_licence_that_is_there_counts_and_any_domain_that_is_a_name():
+    both = {"license": "mit", "licence": ["odd"], "red_pajama_subset": "book"}
+    found = described(both, {"licence": "cc0-1.0", "pile_set_name": [], "red_pajama_subset": "other"})
+    assert (found.licence, found.domain) == (None, "book")
