@@ -1,6 +1,6 @@
 """RoBERTa (Liu et al., arXiv 1907.11692), stock: what is published loads with transformers alone, with no trust."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,7 @@ class RobertaSpec(Spec):
     """The shape of a RoBERTa masked language model."""
 
     architecture: Literal["roberta"] = "roberta"
+    kind: ClassVar[Literal["masked"]] = "masked"
     hidden_size: Annotated[int, Field(gt=0)] = 720
     intermediate_size: Annotated[int, Field(gt=0)] = 2880
     num_hidden_layers: Annotated[int, Field(gt=0)] = 12

@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
 from hubkit.tokenizers.characters import character_tokenizer
+from hubkit.tokenizers.ids import id_tokenizer
 from hubkit.tokenizers.lorenz import lorenz_tokenizer
+from hubkit.tokenizers.numeric import numeric_lorenz_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-TOKENIZERS: dict[str, "Callable[[], PreTrainedTokenizerFast]"] = {"lorenz": lorenz_tokenizer}
+TOKENIZERS: dict[str, "Callable[[], PreTrainedTokenizerFast]"] = {
+    "lorenz": lorenz_tokenizer,
+    "numeric-lorenz": numeric_lorenz_tokenizer,
+}
 
 
 def make_tokenizer(name: str) -> "PreTrainedTokenizerFast":
-    """Return the tokenizer of that name: one of `TOKENIZERS`, or ``characters:AB`` for one of these characters.
+    """Return the tokenizer of that name.
+
+    Args:
+        name: One of `TOKENIZERS`; ``characters:AB`` for one of these characters; ``ids:1000`` for the ids 0 to 999.
 
     Raises:
         UserError: There is none; the message lists those there are.
@@ -25,8 +33,11 @@ def make_tokenizer(name: str) -> "PreTrainedTokenizerFast":
     kind, _, symbols = name.partition(":")
     if kind == "characters":
         return character_tokenizer(symbols)
+    if kind == "ids":
+        return id_tokenizer(symbols)
     if name not in TOKENIZERS:
-        raise UserError(f"tokenizer: {name!r} is unknown (known: {', '.join(sorted(TOKENIZERS))}, characters:SYMBOLS)")
+        known = ", ".join(sorted(TOKENIZERS))
+        raise UserError(f"tokenizer: {name!r} is unknown (known: {known}, characters:SYMBOLS, ids:NUMBER)")
     return TOKENIZERS[name]()
 
 

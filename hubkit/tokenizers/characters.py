@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hubkit.errors import UserError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 START, STOP, SEPARATOR, FILLER = "{", "}", ",", "[PAD]"
@@ -45,6 +46,13 @@ def character_tokenizer(symbols: str, model_max_length: int | None = None) -> "P
         clean_up_tokenization_spaces=False,
         **({} if model_max_length is None else {"model_max_length": model_max_length}),
     )
+
+
+def are_characters(backend: "Tokenizer") -> bool:
+    """Tell whether rules are those of such a tokenizer, whatever it was called and wherever it lay."""
+    vocabulary = backend.get_vocab(with_added_tokens=False)  # a run may have added some
+    marks = {START, STOP, SEPARATOR, FILLER}
+    return marks <= set(vocabulary) and all(len(token) == 1 for token in vocabulary if token != FILLER)
 
 
 def check_symbols(symbols: str) -> str:

@@ -1,0 +1,128 @@
+"""Cross-entropy of a large vocabulary in chunks. It stands alone: it is published beside the weights.
+
+The logits of a batch are by far its largest tensor: 64 × 1024 tokens of GPT-2's vocabulary are 13 GB in fp32, and their
+gradient as much again. Here each chunk of tokens is taken through the head, through the loss and back at once, in the
+forward pass, so that no more than one chunk's logits exist at a time and the head is multiplied no more often than
+without chunks (the idea of Liger Kernel, arXiv 2410.10989, and of Wijmans et al., arXiv 2411.09009).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+IGNORED = -100
+"""The target of a position that is not asked."""
+
+
+def shifted(labels: Tensor) -> Tensor:
+    """Return the target of each position, the next label: (B, T) int64 → (B, T) int64, with `IGNORED` at the end."""
+    return F.pad(labels[..., 1:], (0, 1), value=IGNORED)
+
+
+def chunked_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    chunk: int,
+    count: Tensor | int | None = None,
+) -> Tensor:
+    """Return the mean cross-entropy of a linear head, and never hold the logits of more than `chunk` tokens.
+
+    The products run in autocast's type where that is on, all else in fp32, the weight's gradient included.
+
+    Args:
+        hidden: What the head reads: (..., D) floating.
+        weight: The head's weight: (V, D) floating.
+        bias: The head's bias: (V,) floating, or None.
+        targets: Ids: (...) int64; `IGNORED` is not counted.
+        chunk: Tokens at once.
+        count: What to divide the sum by; None is the number of targets that count.
+
+    Returns:
+        () fp32; NaN if nothing counts, as torch's own.
+    """
+    device = hidden.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+    targets = targets.reshape(-1)
+    if count is None:
+        count = (targets != IGNORED).sum()
+    needed = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    with torch.autocast(device, enabled=False):
+        total = _ChunkedCrossEntropy.apply(flat, weight, bias, targets, chunk, dtype, needed)
+        return total / count
+
+
+def cross_entropy_of_logits(logits: Tensor, targets: Tensor, chunk: int, count: Tensor | int | None = None) -> Tensor:
+    """Return the mean cross-entropy of logits (..., V) of any floating type; fp32 copies are of `chunk` tokens only."""
+    flat, targets = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)
+    if count is None:
+        count = (targets != IGNORED).sum()
+    pairs = zip(flat.split(chunk), targets.split(chunk), strict=True)
+    losses = [F.cross_entropy(part.float(), asked, ignore_index=IGNORED, reduction="sum") for part, asked in pairs]
+    return torch.stack(losses).sum() / count
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """The summed loss, whose gradients are computed beside it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        chunk: int,
+        dtype: torch.dtype,
+        needed: bool,
+    ) -> Tensor:
+        head = weight.to(dtype)
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        of_weight = torch.zeros_like(weight, dtype=torch.float32)
+        of_bias = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
+        of_hidden = []
+        for part, asked in zip(hidden.split(chunk), targets.split(chunk), strict=True):
+            narrow = part.to(dtype)
+            loss, gradient = _loss_and_gradient(F.linear(narrow, head).float(), bias, asked, needed)
+            total = total + loss
+            if gradient is not None:
+                if of_bias is not None:
+                    of_bias += gradient.sum(0)
+                gradient = gradient.to(dtype)
+                of_hidden.append((gradient @ head).to(hidden.dtype))
+                of_weight += gradient.T @ narrow
+        if needed:
+            ctx.save_for_backward(torch.cat(of_hidden), of_weight, of_bias)
+            ctx.weight_dtype = weight.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        of_hidden, of_weight, of_bias = ctx.saved_tensors
+        (scale,) = upstream
+
+        def scaled(gradient: Tensor | None) -> Tensor | None:
+            return None if gradient is None else (gradient * scale).to(ctx.weight_dtype)
+
+        return of_hidden * scale.to(of_hidden.dtype), scaled(of_weight), scaled(of_bias), None, None, None, None
+
+
+def _loss_and_gradient(
+    logits: Tensor, bias: Tensor | None, targets: Tensor, needed: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Return the summed loss of logits (N, V) in fp32, and its gradient for them."""
+    if bias is not None:
+        logits = logits + bias.float()
+    counts = (targets != IGNORED)[:, None]
+    asked = targets.clamp(min=0)[:, None]
+    log_total = logits.logsumexp(-1, keepdim=True)
+    loss = torch.where(counts, log_total - logits.gather(1, asked), 0.0).sum()
+    if not needed:
+        return loss, None
+    # A comparison, for a scatter into the softmax would be a pass of its own when compiled.
+    right = torch.arange(logits.shape[1], device=logits.device) == asked
+    return loss, torch.where(counts, (logits - log_total).exp() - right.float(), 0.0)
