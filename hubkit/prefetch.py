@@ -5,13 +5,15 @@ commit; with ``HF_HUB_OFFLINE=1`` a run on the node takes it from there, and not
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hubkit.data.sources import DatasetSpec
 from hubkit.errors import UserError
 from hubkit.hub import fetch_dataset, fetch_model, remember, resolve
-from hubkit.training.recipe import DatasetSpec, Recipe
+from hubkit.training.recipe import Recipe
+from hubkit.training.starting import on_hub
 
 _CACHES = {"HF_HUB_CACHE": "hub", "HF_DATASETS_CACHE": "datasets"}
 """Parts of the cache that may lie elsewhere than below HF_HOME, and where they lie by default."""
@@ -33,7 +35,7 @@ class Fetched:
 
 
 def prefetch(recipe: Recipe, datasets: Iterable[str] = (), models: Iterable[str] = ()) -> list[Fetched]:
-    """Fetch all that a recipe reads from the Hub: its dataset. Tokenizers and metrics travel with hubkit.
+    """Fetch all that a recipe reads from the Hub. hubkit's own tokenizers and its metrics travel with it.
 
     Args:
         recipe: What will be run.
@@ -41,24 +43,37 @@ def prefetch(recipe: Recipe, datasets: Iterable[str] = (), models: Iterable[str]
         models: Models, such as those to evaluate, named alike.
 
     Returns:
-        What is in the cache now, the recipe's dataset first.
+        What is in the cache now, each repository once at each commit: the recipe's datasets first, then the models that
+        its tokenizer and its first weights come from.
 
     Raises:
-        UserError: The Hub is down or has no such thing, or we are told to be offline; or the dataset lacks a config or
+        UserError: The Hub is down or has no such thing, or we are told to be offline; or a dataset lacks a config or
             a split that the recipe names.
     """
     from huggingface_hub import is_offline_mode
 
     if is_offline_mode():
         raise UserError("HF_HUB_OFFLINE is set, so nothing can be fetched: unset it")
-    data = recipe.dataset
-    fetched = [_fetched(data.repo, data.revision, "dataset")]
-    _check_splits(data, fetched[0].folder)
-    wanted = [(name, "dataset") for name in datasets] + [(name, "model") for name in models]
-    for name, kind in wanted:
-        repo, _, revision = name.partition("@")
+    fetched = []
+    for data, splits in _read_splits(recipe):
+        if data.repo is not None:
+            fetched.append(_fetched(data.repo, data.revision, "dataset"))
+            _check_splits(data, splits, fetched[-1].folder)
+    own = [where for where in (recipe.tokenizer, recipe.init_from) if on_hub(where)]
+    for name, kind in [*((name, "dataset") for name in datasets), *((name, "model") for name in (*own, *models))]:
+        repo, _, revision = str(name).partition("@")
         fetched.append(_fetched(repo, revision or None, kind))
-    return fetched
+    return list({(one.kind, one.repo, one.revision): one for one in fetched}.values())
+
+
+def _read_splits(recipe: Recipe) -> Iterator[tuple[DatasetSpec, tuple[str, ...]]]:
+    """Yield the datasets of a recipe, and the splits of each that a run reads."""
+    own = recipe.dataset
+    yield own, (own.train,) if own.held_out else (own.train, own.validation, own.test)
+    for data in recipe.mix:
+        yield data, (data.train,)
+    for data in recipe.also_evaluate.values():
+        yield data, (data.train if data.held_out else data.validation,)
 
 
 def node_environment(recipe: Recipe) -> dict[str, str]:
@@ -81,7 +96,7 @@ def _fetched(repo: str, revision: str | None, kind: str) -> Fetched:
     return Fetched(kind, repo, commit.revision, commit.release, folder, len(sizes), sum(sizes))
 
 
-def _check_splits(data: DatasetSpec, folder: Path) -> None:
+def _check_splits(data: DatasetSpec, splits: Iterable[str], folder: Path) -> None:
     """Make sure, before a job waits in a queue for it, that the dataset has what the recipe reads."""
     import datasets
     from datasets.exceptions import DatasetsError
@@ -92,6 +107,6 @@ def _check_splits(data: DatasetSpec, folder: Path) -> None:
         said = " ".join(str(error).split())
         raise UserError(f"dataset: can't load config {data.config or 'default'!r} of {data.repo}: {said}") from None
     there = [str(split) for split in builder.config.data_files or {}]
-    missing = [split for split in (data.train, data.validation, data.test) if split not in there]
+    missing = [split for split in splits if split not in there]
     if missing:
         raise UserError(f"dataset: {data.repo} has no split {missing[0]!r} (it has {', '.join(there)})")

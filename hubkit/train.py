@@ -1,18 +1,21 @@
 """Train a recipe, evaluate and publish: `accelerate launch scripts/train.py RECIPE [key=value …]`.
 
-From an installed wheel: `accelerate launch -m hubkit.train RECIPE [key=value …]`. One GPU, eight GPUs or a cluster: the
-launcher decides, the line stays. Training knows nothing of publishing; this script composes them.
+From an installed wheel: `accelerate launch -m hubkit.train RECIPE [key=value …]`, or `hubkit train RECIPE`. One GPU,
+eight GPUs or a cluster: the launcher decides, the line stays. Exit status 75: a scheduler has sent SIGTERM or SIGUSR1,
+and the same command goes on from the last step (`accelerate launch` does not hand it on; `hubkit train` does). Training
+knows nothing of publishing; this script composes them.
 """
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubkit.cli.output import next_step, progress_bar, quiet_libraries, say, show
 from hubkit.errors import UserError
+from hubkit.evaluation.tables import evaluation_table
 
 if TYPE_CHECKING:
     from hubkit.training.recipe import Recipe
@@ -24,15 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     quiet_libraries()
-    # OpenMP's threads spin while they wait, which starves them of each other on a shared or busy machine (five times
-    # slower on two cores with one other process). Read when torch is loaded, so it must be said before.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    calm_threads()
     if not arguments or arguments[0] in ("-h", "--help"):
         show(f"{USAGE}\n\n{__doc__}")
         return 0 if arguments else 2
     rank = os.environ.get("RANK", "0")
     try:
-        run(arguments[0], arguments[1:])
+        with leaving():
+            return run(arguments[0], arguments[1:])
     except UserError as error:
         say(f"hubkit: {error}" if rank == "0" else f"hubkit (process {rank}): {error}")
         return 1
@@ -40,15 +42,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rank == "0":
             say("hubkit: interrupted; the same command goes on from the newest checkpoint")
         return 130
-    return 0
 
 
-def run(target: str, overrides: Sequence[str]) -> None:
+def calm_threads() -> None:
+    """Have OpenMP's threads wait without spinning; called before torch is loaded, which reads it then.
+
+    Spinning, they starve each other on a shared or busy machine: five times slower on two cores with one other process.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """Inside ``with``, a signal to end asks a scheduler to start the run again.
+
+    That is right before the training and after it, where nothing that lasts is half done; during it, the loop listens.
+    """
+    from hubkit.training.stopping import EX_TEMPFAIL, Interruption
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(EX_TEMPFAIL)
+
+    with Interruption(leave):
+        yield
+
+
+def run(target: str, overrides: Sequence[str]) -> int:
     """Train, evaluate and publish one recipe.
 
     Args:
         target: Name or path of a recipe.
         overrides: Assignments such as ``training.steps=100``.
+
+    Returns:
+        The exit status: 0, or that which asks a scheduler to start the run again.
 
     Raises:
         UserError: Something that the user can mend.
@@ -58,16 +85,26 @@ def run(target: str, overrides: Sequence[str]) -> None:
     recipe = read_recipe(target, overrides)
     # Read and checked before the slow imports: a typing error costs no waiting.
     from hubkit.hub import check_token
+    from hubkit.training.loop import Requeued
     from hubkit.training.run import make_accelerator, train
+    from hubkit.training.stopping import EX_TEMPFAIL
 
     accelerator = make_accelerator(recipe)
     if recipe.publish_to is not None:
         check_token(recipe.publish_to)
-    with progress_bar("steps") if accelerator.is_main_process else nullcontext(_silent) as progress:
-        folder = train(recipe, accelerator, progress)
-    if accelerator.is_main_process:
+    main = accelerator.is_main_process
+    try:
+        with progress_bar("steps") if main else nullcontext(_silent) as progress:
+            folder = train(recipe, accelerator, progress, say if main else _mute)
+    except Requeued as interruption:
+        accelerator.end_training()
+        if main:
+            say(f"hubkit: {interruption}")
+        return EX_TEMPFAIL
+    if main:
         _evaluate(recipe, folder)
         _publish(recipe, folder)
+    return 0
 
 
 def _evaluate(recipe: "Recipe", folder: Path) -> None:
@@ -82,23 +119,6 @@ def _evaluate(recipe: "Recipe", folder: Path) -> None:
     show(evaluation_table(read_evaluation(folder)))
 
 
-def evaluation_table(evaluation: dict) -> str:
-    """Return the results of an evaluation as a table for people."""
-    lines, remarks = [f"{'':<34}{'':<28}{'model':>9}{'baseline':>10}"], []
-    for result in evaluation["results"]:
-        name = result["task"]["name"]
-        for metric in result["metrics"]:
-            lines.append(f"{name:<34}{metric['name']:<28}{metric['value']:>9.4f}{metric['baseline']:>10.4f}")
-        strong = [f"{m['name']} {m['strong_baseline']:.4f}" for m in result["metrics"] if "strong_baseline" in m]
-        if strong:
-            remarks.append(f"{name}, {result['strong_baseline']}: {', '.join(strong)}")
-    asked = evaluation["results"][0]
-    skipped = f" ({asked['skipped']:,} others hold no plain number there)" if asked["skipped"] else ""
-    data = asked["dataset"]
-    rows = f"{asked['rows']:,} rows{skipped} of {data['repo']} {data['split']} at {data['revision'][:12]}"
-    return "\n".join([*lines, *remarks, rows])
-
-
 def _publish(recipe: "Recipe", folder: Path) -> None:
     if recipe.publish_to is None:
         say(f"the model is in {folder}")
@@ -109,6 +129,10 @@ def _publish(recipe: "Recipe", folder: Path) -> None:
     release = apply(plan(folder, recipe.publish_to, private=recipe.private), progress=say)
     show(f"{release.url} {release.tag or f'{release.version}, nothing to release'} at {release.commit[:12]}")
     next_step(f"hubkit space deploy OWNER/SPACE --model {recipe.publish_to}")
+
+
+def _mute(text: str) -> None:
+    pass
 
 
 def _silent(what: str, done: int, total: int) -> None:

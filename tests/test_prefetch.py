@@ -123,6 +123,52 @@ def test_a_node_without_network_trains_on_what_was_fetched(site):
         process.start(site.folder / "hub", port=int(site.environment["HF_ENDPOINT"].rpartition(":")[2]))
 
 
+EVERYTHING = """
+name: all
+dataset: {repo: lab/worlds, revision: v1.0.0}
+mix: [{repo: lab/worlds, validation: nowhere}, {folder: corpus-64}]
+also_evaluate: {more: {repo: lab/worlds, train: nowhere, test: nowhere}}
+tokenizer: lab/base
+init_from: lab/base@v1.0.0
+model: {architecture: roberta}
+objective: {name: masked}
+training: {steps: 1, batch_size: 8, learning_rate: 0.001}
+"""
+
+
+@pytest.mark.slow
+def test_all_that_a_recipe_names_comes_along_each_once(site):
+    model = site.folder / "base"
+    code = (
+        "import sys; from pathlib import Path; from hubkit.tokenizers import *\n"
+        "from hubkit.models.roberta import RobertaSpec\n"
+        "tokenizer = make_tokenizer('lorenz'); save_tokenizer(tokenizer, Path(sys.argv[1]))\n"
+        "small = RobertaSpec(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)\n"
+        "small.make(tokenizer, 16).save_pretrained(sys.argv[1])\n"
+        "from huggingface_hub import HfApi\n"
+        "HfApi().create_repo('lab/base'); HfApi().upload_folder(repo_id='lab/base', folder_path=sys.argv[1])\n"
+        "HfApi().create_tag('lab/base', tag='v1.0.0')"
+    )
+    made = site.run(sys.executable, "-c", code, model)
+    assert made.returncode == 0, made.stderr
+    (site.folder / "all.yaml").write_text(EVERYTHING)
+    fetched = json.loads(site.hubkit("prefetch", "all.yaml", "--json"))["fetched"]
+    assert [(one["kind"], one["repo"], one["release"]) for one in fetched] == [
+        ("dataset", "lab/worlds", "v1.0.0"), ("dataset", "lab/worlds", "v1.1.0"), ("model", "lab/base", "v1.0.0")
+    ]  # fmt: skip
+    offline = (
+        "from hubkit.training.recipe import read_recipe; from hubkit.training.starting import *\n"
+        "recipe = read_recipe('all.yaml')\n"
+        "print(len(tokenizer_of(recipe, find_commit(recipe.tokenizer))))\n"
+        "print(find_weights(recipe.init_from, find_commit(recipe.init_from))[0].name)"
+    )
+    done = site.run(sys.executable, "-c", offline, HF_HUB_OFFLINE="1")
+    assert done.stdout.split()[1:] == [fetched[-1]["revision"]], done.stderr
+
+    (site.folder / "all.yaml").write_text(EVERYTHING.replace("train: nowhere, ", "validation: dev, "))
+    assert "lab/worlds has no split 'dev'" in site.refused("prefetch", "all.yaml")
+
+
 @pytest.mark.slow
 def test_more_repositories_come_along(site):
     with_more = [*prefetch_arguments(), "--dataset", "lab/worlds@v1.0.0", "--json"]

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from hubkit import __version__
-from hubkit.cli import corpora, hub, models, prefetch, publishing, quickstart, space, tokenizers
+from hubkit.cli import corpora, hub, models, prefetch, prompt, publishing, quickstart, space, tokenizers, train, vary
 from hubkit.cli.output import quiet_libraries
 from hubkit.errors import UserError
 
@@ -55,8 +55,11 @@ def _options(
 
 quickstart.register(app)
 corpora.register(app)
+vary.register(app)
 publishing.register(app)
+train.register(app)
 models.register(app)
+prompt.register(app)
 tokenizers.register(app)
 prefetch.register(app)
 app.add_typer(space.app, name="space")

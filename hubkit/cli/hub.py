@@ -14,7 +14,7 @@ from hubkit.server import process
 
 app = typer.Typer(help="The embedded Hub: the Hub's own protocol, on this machine.", no_args_is_help=True)
 
-Root = Annotated[Path | None, typer.Option("--root", help="The hub's folder [default: the user's own hub].")]
+Root = Annotated[Path | None, typer.Option("--root", help="The hub's folder (default: the user's own hub).")]
 Host = Annotated[str, typer.Option(help="A loopback address.")]
 Port = Annotated[int, typer.Option(help="0 takes a free one.")]
 

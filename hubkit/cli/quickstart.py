@@ -16,12 +16,12 @@ def register(app: typer.Typer) -> None:
 
 def quickstart(
     folder: Annotated[Path, typer.Option("--folder", help="Where everything is made.")] = Path("runs/quickstart"),
-    root: Annotated[Path | None, typer.Option(help="The hub's folder [default: the user's own hub].")] = None,
+    root: Annotated[Path | None, typer.Option(help="The hub's folder (default: the user's own hub).")] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Leave Hub and Space running until Ctrl-C.")] = False,
 ) -> None:
-    """From nothing to a published corpus, a model trained on it and a demo, on the embedded Hub, in some minutes."""
+    """From nothing to published corpora, models trained on them and a demo, on the embedded Hub, in some minutes."""
+    from hubkit.evaluation.tables import evaluation_table
     from hubkit.quickstart import quickstart as run
-    from hubkit.train import evaluation_table
 
     began = time.perf_counter()
 
@@ -35,10 +35,13 @@ def quickstart(
 
     with progress_bar("rows") as progress:
         result = run(folder, root, say, progress, wait if serve else None)
-    show(evaluation_table(result.evaluation))
-    show(f"corpus  {result.corpus}\nmodel   {result.model}\nSpace   {result.space}")
+    for evaluation in result.evaluations:
+        show(f"{evaluation_table(evaluation)}\n")
+    for kind, url in result.urls:
+        show(f"{kind:<8}{url}")
     say(f"done in {time.perf_counter() - began:.0f} s; Hub and Space are stopped")
-    if not result.beats_baseline:
-        say("hubkit: the model does not beat the baseline")
+    for shortfall in result.falls_short:
+        say(f"hubkit: {shortfall}")
+    if result.falls_short:
         raise typer.Exit(1)
     next_step("hubkit quickstart --serve, and open the demo")

@@ -14,19 +14,20 @@ app = typer.Typer(help="The demo Space: a page that shows a published model.", n
 @app.command()
 def deploy(
     repo: Annotated[str, typer.Argument(metavar="OWNER/SPACE", help="Repository of the Space.")],
-    model: Annotated[str, typer.Option(help="Model on the Hub that it shows.")],
-    revision: Annotated[str | None, typer.Option(help="Revision of the model [default: newest].")] = None,
+    model: Annotated[
+        list[str], typer.Option(metavar="OWNER/NAME[@REVISION]", help="Model that it shows; twice to show two.")
+    ],
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
     private: Annotated[bool, typer.Option("--private", help="Create the repository as a private one.")] = False,
 ) -> None:
-    """Publish a Space that shows a model at a pinned commit."""
+    """Publish a Space that shows models at pinned commits: one that fills masks, one that generates, or both."""
     from hubkit.demo import compose_space
     from hubkit.publishing import apply, plan
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "space"
-        compose_space(model, folder, title, revision)
+        compose_space(model, folder, title)
         made = plan(folder, repo, private=private)
         if dry_run:
             show(made.render())
@@ -39,8 +40,8 @@ def deploy(
 @app.command()
 def run(
     space: Annotated[str, typer.Argument(metavar="OWNER/SPACE|FOLDER", help="A Space on the Hub, or a folder.")],
-    revision: Annotated[str | None, typer.Option(help="Revision of the Space [default: newest].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1 [default: 7860, or a free one].")] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of the Space (default: newest).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1 (default: 7860, or a free one).")] = None,
 ) -> None:
     """Serve a Space on this machine until Ctrl-C. This runs the Space's own code."""
     from hubkit.demo import RunningSpace, fetch_space

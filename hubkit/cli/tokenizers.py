@@ -27,12 +27,12 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tokenizer.")],
     vocab_size: Annotated[int, typer.Option(help="How many ids.")] = 50_257,
     special: Annotated[
-        list[str] | None, typer.Option(help="A special token; repeat for more [default: <|endoftext|>].")
+        list[str] | None, typer.Option(help="A special token; repeat for more (default: <|endoftext|>).")
     ] = None,
     column: Annotated[str, typer.Option(help="The column of text.")] = "text",
     split: Annotated[str, typer.Option(help="The split to train on.")] = "train",
     limit: Annotated[int | None, typer.Option(help="Read at most so many rows.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision of a corpus on the Hub [default: newest].")] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of a corpus on the Hub (default: newest).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record of the training.")] = False,
 ) -> None:
     """Train a byte-level BPE on the texts of a corpus; it loads in plain transformers."""

@@ -25,14 +25,17 @@ import numpy as np
 
 from hubkit.batching import padded
 from hubkit.errors import UserError
+from hubkit.evaluation.batching import by_length
 from hubkit.evaluation.guesses import Guesses
+from hubkit.evaluation.metrics.mask_filling.scores import score
 from hubkit.evaluation.worlds import DECIMALS, INTEGERS, MASK_ID, Truth, World, find_world
 from hubkit.tokenizers.lorenz import VOCABULARY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-METRIC = Path(__file__).parent / "metrics" / "mask_filling.py"
+METRIC = Path(__file__).parent / "metrics" / "mask_filling"
+"""The `evaluate` module; its arithmetic is used without the library, whose import takes seconds."""
 CHUNK_ROWS = 1024
 """Rows that are tokenised and sorted by length together."""
 BATCH_TOKENS = 1 << 14
@@ -114,15 +117,6 @@ def _ranked(probabilities: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _scores(answers: Answers, truths: list[Truth], guesses: Guesses) -> dict[str, dict[str, float]]:
     """Return the scores of each question, with those of its baselines beside them."""
-    import evaluate
-
-    metric = evaluate.load(str(METRIC), keep_in_memory=True)
-
-    def score(predictions: Any, references: list[float], **baseline: Any) -> dict[str, float]:
-        scores = metric.compute(predictions=np.asarray(predictions).tolist(), references=references, **baseline)
-        assert scores is not None
-        return scores
-
     integers, sigmas, multips = ([getattr(t, name) for t in truths] for name in ("integer", "sigma", "multip"))
     table = [guesses.given(truth.decimals) for truth in truths]
     constant = {"baseline": guesses.integers, "baseline_guess": guesses.integer_mean}
@@ -184,10 +178,5 @@ def _worlds(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast") -> list[
 
 def _batches(worlds: list[World], batch_tokens: int) -> Iterator[list[World]]:
     """Give worlds of similar length together, so many that a batch stays within `batch_tokens`."""
-    worlds = sorted(worlds, key=lambda world: len(world.ids))
-    while worlds:
-        size = 1
-        while size < len(worlds) and (size + 1) * len(worlds[size].ids) <= batch_tokens:
-            size += 1
-        yield worlds[:size]
-        worlds = worlds[size:]
+    for numbers in by_length(np.array([len(world.ids) for world in worlds]), batch_tokens):
+        yield [worlds[number] for number in numbers]

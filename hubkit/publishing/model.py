@@ -35,9 +35,15 @@ class ModelSource(Source):
         run = read_json(self.root / RUN, "a model is published from the folder that `hubkit train` writes")
         fields = ("name", "architecture", "recipe", "datasets", "tokenizer.name", "tokenizer.sha256", "code.hubkit")
         need(run, self.root / RUN, *fields)
+        for entry in run["datasets"] if isinstance(run["datasets"], list) else ():
+            if isinstance(entry, Mapping) and "path" in entry:
+                raise UserError(
+                    f"{self.root / RUN}: the model was trained on {entry['path']}, which nobody else finds; publish "
+                    "that corpus, and train on it by dataset.repo"
+                )
         need_pins(run["datasets"], self.root / RUN, "datasets")
         if run.get("init_from"):
-            need_pin(run["init_from"], self.root / RUN, "init_from")
+            _need_origin(run["init_from"], self.root / RUN)
         for field in ("training", "environment"):
             if not isinstance(run.get(field) or {}, Mapping):
                 raise UserError(f"{self.root / RUN}: the field {field} is not an object")
@@ -72,6 +78,15 @@ class ModelSource(Source):
 def is_weights(path: str) -> bool:
     """Tell whether a path is one of the files that hold a model's weights."""
     return _WEIGHTS.fullmatch(path) is not None
+
+
+def _need_origin(entry: Any, file: Path) -> None:
+    """Check what a model's first weights were: a repository at a commit, or a path and the sha256 of what lay there."""
+    if not isinstance(entry, Mapping) or "path" not in entry:
+        return need_pin(entry, file, "init_from")
+    need(entry, file, "path", "sha256")
+    if not re.fullmatch(r"[0-9a-f]{64}", str(entry["sha256"])):
+        raise UserError(f"{file}: init_from: {entry['sha256']!r} is not the sha256 of weights; train the model again")
 
 
 def _not_published(name: str) -> str | None:

@@ -40,6 +40,7 @@ def model_card(folder: Path, run: Mapping[str, Any], repo: str, version: Version
         "pipeline": pipeline,
         "direction": run["direction"] or "forward",
         "custom_code": bool(config.get("auto_map")),
+        "trusted": _needs_trust(config),
         "example": _example(run),
         "training": _training(run),
         "environment": _environment(run),
@@ -65,6 +66,11 @@ def pipeline_tag(config: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _needs_trust(config: Mapping[str, Any]) -> bool:
+    """Tell whether the snippets run code of the repository: its architecture's, or its pipeline's."""
+    return bool(config.get("auto_map") or config.get("custom_pipelines"))
+
+
 def _metadata(
     run: Mapping[str, Any], config: Mapping[str, Any], pipeline: str | None, results: list[dict[str, Any]]
 ) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def _metadata(
         license=run["license"],
         library_name="transformers",
         pipeline_tag=pipeline,
-        tags=["hubkit", run["architecture"], *(["custom_code"] if config.get("auto_map") else [])],
+        tags=["hubkit", run["architecture"], *(["custom_code"] if _needs_trust(config) else [])],
         datasets=list(dict.fromkeys(entry["repo"] for entry in run["datasets"])) or None,
         base_model=base,
         metrics=list(dict.fromkeys(m["type"] for result in results for m in result["metrics"])) or None,
@@ -135,16 +141,31 @@ def _results(folder: Path) -> list[dict[str, Any]]:
     return [result for result in results if result["metrics"]]
 
 
-def _example(run: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return where the snippet takes its input from: a split that the model wasn't trained on, if there is one."""
-    recipe = run["recipe"].get("dataset") if isinstance(run["recipe"], Mapping) else None
-    column = recipe.get("column") if isinstance(recipe, Mapping) else None
+def _example(run: Mapping[str, Any]) -> dict[str, str | None] | None:
+    """Return where the snippet takes its input from: a split that the model wasn't trained on, if there is one.
+
+    With it comes the token after which rows begin to be learnt, if the recipe names one: what is before it is a prompt.
+    """
+    column, separator = _in(run["recipe"], "dataset", "column"), _in(run["recipe"], "objective", "learn_after")
     for entry in run["datasets"]:
         splits = list(entry["splits"] or ())
         if splits:
             split = next((name for name in ("test", "validation") if name in splits), splits[-1])
-            return {"repo": entry["repo"], "revision": entry["revision"], "split": split, "column": column or "text"}
+            return {
+                "repo": entry["repo"],
+                "revision": entry["revision"],
+                "split": split,
+                "column": column or "text",
+                "separator": separator,
+            }
     return None
+
+
+def _in(recipe: Any, group: str, field: str) -> str | None:
+    """Return a text in a group of a recipe, if there is one."""
+    fields = recipe.get(group) if isinstance(recipe, Mapping) else None
+    value = fields.get(field) if isinstance(fields, Mapping) else None
+    return value if isinstance(value, str) else None
 
 
 def _training(run: Mapping[str, Any]) -> list[tuple[str, str]]:

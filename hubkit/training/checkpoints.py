@@ -10,13 +10,18 @@ from hubkit.errors import UserError
 from hubkit.files import write_atomic
 
 if TYPE_CHECKING:
+    import torch
     from accelerate import Accelerator
 
 STATE = "state.json"
+_BEST = "best-{:08d}.safetensors"
+"""Weights of the best evaluation so far, among the checkpoints; each of these names its own."""
 _NAME = re.compile(r"step-(\d{8,})")
 
 
-def save_checkpoint(accelerator: "Accelerator", folder: Path, step: int, state: dict[str, Any], keep: int) -> None:
+def save_checkpoint(
+    accelerator: "Accelerator", folder: Path, step: int, state: dict[str, Any], keep: int, backup: int | None = None
+) -> None:
     """Write everything that the rest of the run depends on, and drop all but the newest `keep` checkpoints.
 
     Args:
@@ -25,6 +30,7 @@ def save_checkpoint(accelerator: "Accelerator", folder: Path, step: int, state: 
         step: Optimizer steps done.
         state: What the loop wants back: plain data, with the recipe's identity as `recipe_sha256`.
         keep: How many to keep.
+        backup: Those at multiples of so many steps are kept too; None keeps no more.
 
     Raises:
         UserError: The disk is full, or can't be written to; earlier checkpoints are left as they were.
@@ -44,7 +50,9 @@ def save_checkpoint(accelerator: "Accelerator", folder: Path, step: int, state: 
             write_atomic(unfinished / STATE, json.dumps(members))
             unfinished.rename(final)
             for old in checkpoints(folder)[:-keep]:
-                shutil.rmtree(old)
+                if not backup or _step(old) % backup:
+                    shutil.rmtree(old)
+            _sweep_best(folder)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
         raise UserError(f"can't write the checkpoint {final}: {error}; the ones before it are as they were") from error
     accelerator.wait_for_everyone()
@@ -54,8 +62,13 @@ def checkpoints(folder: Path) -> list[Path]:
     """Return the complete checkpoints, oldest first."""
     if not folder.is_dir():
         return []
-    found = ((match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
-    return [path for _, path in sorted((int(match[1]), path) for match, path in found)]
+    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=_step)
+
+
+def _step(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    assert match
+    return int(match[1])
 
 
 def load_checkpoint(accelerator: "Accelerator", folder: Path, recipe_sha256: str) -> dict[str, Any] | None:
@@ -89,6 +102,51 @@ def load_checkpoint(accelerator: "Accelerator", folder: Path, recipe_sha256: str
     return state
 
 
+def save_best(accelerator: "Accelerator", model: Any, folder: Path, step: int) -> None:
+    """Keep a model's weights as the best so far; those before go with the last checkpoint that names them.
+
+    Args:
+        accelerator: Of the run.
+        model: Prepared; every process gives its share.
+        folder: The run's folder of checkpoints.
+        step: Optimizer steps done.
+
+    Raises:
+        UserError: The disk is full, or can't be written to; those before are left as they were.
+    """
+    from safetensors.torch import save
+
+    weights: dict[str, Any] = accelerator.get_state_dict(model)
+    if not accelerator.is_main_process:
+        return
+    path = folder / _BEST.format(step)
+    # Tied weights share their memory, which a file of safetensors can't say: each gets its own.
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
+    try:
+        write_atomic(path, save(whole))
+    except OSError as error:
+        raise UserError(f"can't write {path}: {error}; free some space, the same command goes on") from error
+
+
+def best_weights(folder: Path, step: int) -> "dict[str, torch.Tensor]":
+    """Return what :func:`save_best` kept at a step.
+
+    Raises:
+        UserError: It is not there any more, or can't be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / _BEST.format(step)
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"training.keep: can't read the best weights {path} ({error}); set training.keep=last, or resume=false to "
+            "start over"
+        ) from None
+
+
 def _load(accelerator: "Accelerator", checkpoint: Path, processes: int) -> None:
     """Restore everything; accelerate would pass over random states that it can't read."""
     from accelerate.utils import load
@@ -102,3 +160,12 @@ def _sweep(folder: Path) -> None:
     """Remove what killed processes left half-written."""
     for path in folder.glob(".step-*.tmp"):
         shutil.rmtree(path)
+
+
+def _sweep_best(folder: Path) -> None:
+    """Remove best weights that no checkpoint names."""
+    states = [json.loads((checkpoint / STATE).read_bytes()) for checkpoint in checkpoints(folder)]
+    named = {_BEST.format(state["best"]["step"]) for state in states}
+    for path in folder.glob("best-*.safetensors"):
+        if path.name not in named:
+            path.unlink()

@@ -9,6 +9,7 @@ from typing import Any
 from hubkit.files import atomic_path, write_atomic
 
 COLUMNS = ("step", "train_loss", "validation_loss", "learning_rate")
+"""What every run notes; losses of other evaluation sets follow, as `validation_loss_NAME`."""
 
 
 @dataclass
@@ -31,7 +32,9 @@ class History:
     def write(self, folder: Path, title: str) -> None:
         """Write `curve.csv` and `curve.png`."""
         text = io.StringIO()
-        writer: csv.DictWriter[Any] = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        others = {name for record in self.records for name in record} - set(COLUMNS)
+        columns = (*COLUMNS, *sorted(others))
+        writer: csv.DictWriter[Any] = csv.DictWriter(text, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.records)
         write_atomic(folder / "curve.csv", text.getvalue())
@@ -46,7 +49,7 @@ class History:
         axes = figure.add_subplot()
         axes.plot(*self.series("train_loss"), color="#4c78a8", linewidth=1.2, label="training")
         axes.plot(*self.series("validation_loss"), color="#e45756", marker="o", markersize=3, label="validation")
-        axes.set(xlabel="optimizer steps", ylabel="loss (nats a masked token)", title=title)
+        axes.set(xlabel="optimizer steps", ylabel="loss (nats a token)", title=title)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
         with atomic_path(path) as temporary:

@@ -1,8 +1,8 @@
 """The loop: forward, backward, step; log, evaluate, checkpoint. Knows no objective, architecture or dataset by name."""
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,28 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, get_scheduler
+from transformers import PreTrainedModel
 
+from hubkit.data.batches import Batches, HeldOut
 from hubkit.errors import UserError
-from hubkit.training.checkpoints import load_checkpoint, save_checkpoint
-from hubkit.training.data import Batches, HeldOut
+from hubkit.files import write_atomic
+from hubkit.training.checkpoints import best_weights, load_checkpoint, save_best, save_checkpoint
 from hubkit.training.history import History
-from hubkit.training.objectives import IGNORED
+from hubkit.training.losses import add_gradients, mean_loss, reduced
+from hubkit.training.optimizers import MasterAdamW, make_optimizer, narrow
 from hubkit.training.recipe import TrainingSpec
+from hubkit.training.schedules import make_scheduler
+from hubkit.training.stopping import EarlyStop, Interruption, TimeLimit
+from hubkit.training.throughput import Throughput, flops_per_token, peak_flops
 
 Progress = Callable[[str, int, int], None]
+
+_AGREE_EVERY = 10
+"""Several processes ask each other so often, in steps, whether to stop."""
+
+
+class Requeued(Exception):
+    """A scheduler wants the machine: the checkpoint is written, and the same command goes on from it."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +40,16 @@ class Outcome:
 
     history: History
     steps: int
+    kept_step: int
+    """Step of the weights that the run keeps: the last, or that of the best evaluation."""
     tokens: int
     """Tokens read by all processes since the first step, padding left out."""
     seconds: float
     """Wall-clock time of training since the first step, without what lies between a kill and its resume."""
     final_train_loss: float
     final_validation_loss: float
+    stopped: str | None
+    """Why the run ended before its last step; None if it did not."""
 
 
 class Loop:
@@ -44,11 +60,13 @@ class Loop:
         spec: TrainingSpec,
         model: PreTrainedModel,
         training: Batches,
-        validation: HeldOut,
+        validation: Mapping[str, HeldOut],
         accelerator: Accelerator,
         folder: Path,
         identity: str,
-        progress: Progress,
+        progress: Progress = lambda what, done, total: None,
+        say: Callable[[str], None] = lambda text: None,
+        snippets: Callable[[Any, int], str] | None = None,
     ):
         """Prepare model, optimizer and schedule.
 
@@ -56,94 +74,195 @@ class Loop:
             spec: How long and how fast.
             model: With fresh or loaded weights.
             training: This process's batches by step.
-            validation: Batches in order, the same at each evaluation.
+            validation: Batches in order, the same at each evaluation, by name; the first is the one that decides.
             accelerator: Device, precision, processes and trackers.
             folder: The run's folder; checkpoints go below it.
             identity: The recipe's sha256; a checkpoint of another one is refused.
             progress: Hears (what, step, steps).
+            say: Hears remarks for people.
+            snippets: Given the model and the step, returns some text that the model writes.
         """
-        self.spec, self.checkpoints, self.identity, self.progress = spec, folder / "checkpoints", identity, progress
-        self.accelerator, self.training, self.validation = accelerator, training, validation
-        groups = _groups(model, spec.weight_decay)
-        # Fused, one kernel updates all weights: of a small model's step the separate ones take a twentieth.
-        fused = accelerator.device.type in ("cpu", "cuda")
-        optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, betas=spec.adam_betas, fused=fused)
+        self.spec, self.folder, self.identity, self.progress, self.say = spec, folder, identity, progress, say
+        self.accelerator, self.training, self.validation, self.snippets = accelerator, training, validation, snippets
+        self.steps = spec.steps or max(1, round((spec.epochs or 0) * len(training)))
+        narrow(model, spec.precision, accelerator)
+        optimizer = make_optimizer(model, spec, accelerator.device)
         # The schedule is stepped by hand, once an optimizer step, whatever the number of processes.
-        self.schedule = get_scheduler(
-            spec.schedule.name, optimizer, num_warmup_steps=spec.schedule.warmup_steps, num_training_steps=spec.steps
-        )
+        self.schedule = make_scheduler(optimizer, spec.schedule, self.steps)
+        if spec.compile:
+            model.compile()
+        self.throughput = _throughput(self.steps, model, training, accelerator)
+        _tell_deepspeed(accelerator, training.micro_batch_size, spec.max_grad_norm)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         accelerator.register_for_checkpointing(self.schedule)
-        self.history, self.step, self.tokens, self.seconds = History(), 0, 0, 0.0
+        self.history, self.step, self.tokens = History(), 0, 0
+        self.early_stop = EarlyStop(spec.early_stop) if spec.early_stop else None
+        self.clock = TimeLimit(spec.max_minutes)
+        self.best: dict[str, Any] = {"step": 0, "loss": None}
+        self.written: list[tuple[int, str]] = []
+        """The snippets: step and text of each."""
         self._unlogged: list[float] = []
         """Losses of the steps since the last log, as far as they have been fetched from the device."""
         self._waiting: list[torch.Tensor] = []
-        """Of the steps after those: loss and norm of the gradient, float32 of shape (2,), on the device."""
+        """Of the steps after those: loss, asked tokens and norm of the gradient, float32 (3,) on the device."""
 
-    def run(self, resume: bool = True) -> Outcome:
+    def run(self, resume: bool = True, further: int | None = None) -> Outcome:
         """Train to the last step, from the newest checkpoint if there is one.
 
+        Args:
+            resume: Whether a checkpoint counts.
+            further: Train so many steps from the checkpoint instead. One that was written on the way there does not
+                count anew, so that the same call goes on with what is left.
+
         Raises:
-            UserError: The loss or the gradient is not finite, or a checkpoint can't be used.
+            UserError: The loss or the gradient is not finite, the memory is too small, or a checkpoint can't be used.
+            Requeued: SIGTERM or SIGUSR1 came; the checkpoint of the last step is written.
         """
-        if resume:
-            self._restore()
+        self.clock.begin()
+        state = self._restore() if resume else None
+        if further is not None:
+            self.steps = self._end_of_further(state, further)
+        self.throughput.steps = self.steps
         self.model.train()
-        began = time.perf_counter() - self.seconds
-        for batch in self._loader():
-            self._train(batch)
-            self.seconds = time.perf_counter() - began
-            last = self.step == self.spec.steps
-            if last or self.step % self.spec.log_every == 0:
-                self._log()
-            if last or self.step % self.spec.evaluate_every == 0:
+        if self.step == 0 and self.spec.evaluate_at_start:
+            self._evaluate()
+        self.throughput.note(self.step, self.tokens)
+        stopped = self._stopped_before()
+        with Interruption() as interruption:
+            batches = iter(self._loader())
+            while self.step < self.steps and stopped is None:
+                with self.throughput.waiting():
+                    batch = next(batches)
+                with self._memory():
+                    self._train(batch)
+                stopped = self._after_step(interruption)
+                self._report()
+        if self._waiting or self._unlogged:
+            self._log()
+        return self._outcome(stopped)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return the weights that the run keeps; every process calls it, and the first one gets them whole."""
+        if self._keeps_best:
+            return best_weights(self.folder / "checkpoints", self.best["step"])
+        weights: dict[str, Any] = self.accelerator.get_state_dict(self.model)
+        return weights
+
+    @property
+    def _keeps_best(self) -> bool:
+        return self.spec.keep == "best" and self.best["loss"] is not None
+
+    def _after_step(self, interruption: Interruption) -> str | None:
+        """Log, evaluate and checkpoint where it is time; return why the run stops here, if it does."""
+        spec, last = self.spec, self.step == self.steps
+        interrupted, timed_out = self._agreed(interruption.received is not None, self.clock.over)
+        stopped = self._time_is_over if timed_out and not last else None
+        ends = last or stopped is not None
+        if ends or self.step % spec.log_every == 0:
+            self._log()
+        with self.throughput.aside():
+            if ends or self.step % spec.evaluate_every == 0:
                 self._evaluate()
-            if last or self.step % self.spec.checkpoint_every == 0:
+                stopped = stopped or (self._stopped_early() if not last else None)
+            if self.snippets and spec.snippet_every and (ends or self.step % spec.snippet_every == 0):
+                self._write_snippets()
+            kept = any(every and self.step % every == 0 for every in (spec.checkpoint_every, spec.backup_every))
+            if ends or stopped or interrupted or kept:
                 self._save()
-            self.progress("training", self.step, self.spec.steps)
-        train_losses, validation_losses = (self.history.series(f"{name}_loss")[1] for name in ("train", "validation"))
-        return Outcome(self.history, self.step, self.tokens, self.seconds, train_losses[-1], validation_losses[-1])
+        if interrupted:
+            # At the last step too: what follows may take longer than the scheduler waits.
+            raise Requeued(f"a checkpoint is written at step {self.step}; the same command goes on from there")
+        return stopped
+
+    def _stopped_before(self) -> str | None:
+        """Return why the run that is resumed had ended before its last step, if it had."""
+        if not 0 < self.step < self.steps:
+            return None
+        (timed_out,) = self._agreed(self.clock.over, at_once=True)
+        return self._stopped_early() or (self._time_is_over if timed_out else None)
+
+    @property
+    def _time_is_over(self) -> str:
+        return f"max_minutes {self.spec.max_minutes:g} are over"
+
+    def _report(self) -> None:
+        speed = str(self.throughput)
+        self.progress(f"training ({speed})" if speed else "training", self.step, self.steps)
+
+    def _outcome(self, stopped: str | None) -> Outcome:
+        kept = self.best["step"] if self._keeps_best else self.step
+        train_losses, losses = (self.history.series(f"{name}_loss")[1] for name in ("train", "validation"))
+        seconds = self.clock.seconds
+        return Outcome(self.history, self.step, kept, self.tokens, seconds, train_losses[-1], losses[-1], stopped)
 
     def _loader(self) -> DataLoader:
         """Return the batches from the next step on."""
         return DataLoader(
             self.training,
             batch_size=None,
-            sampler=range(self.step, self.spec.steps),
+            sampler=range(self.step, self.steps),
             num_workers=self.spec.loader_workers,
             pin_memory=self.accelerator.device.type == "cuda",
             # Else it draws a seed from the generator that dropout draws from, once more for each resume.
             generator=torch.Generator(),
+            # One to the whole group of processes would kill them, and an error would end the run before it can save.
+            worker_init_fn=Interruption.ignore,
         )
 
-    def _train(self, batch: dict[str, torch.Tensor]) -> None:
-        """Make one optimizer step."""
-        batch = {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
-        # The model's loss is the mean over the tokens that are asked of this process, and the processes' gradients are
-        # averaged; weighted by its share of all asked tokens, the average is what one process would have.
-        asked = (batch["labels"] != IGNORED).sum().float()
-        share = asked * self.accelerator.num_processes / self._reduced(asked, "sum")
-        loss = self.model(**batch).loss * share
-        self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.spec.max_grad_norm)
+    def _train(self, batches: list[dict[str, torch.Tensor]]) -> None:
+        """Make one optimizer step, of one or several batches."""
+        loss_and_asked = add_gradients(self.accelerator, self.model, batches)
+        own = self.optimizer.optimizer
+        weights = own.take_gradients() if isinstance(own, MasterAdamW) else self.model.parameters()
+        norm = self.accelerator.clip_grad_norm_(weights, self.spec.max_grad_norm)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
         self.tokens += self.training.tokens(self.step)
         self.step += 1
-        self._waiting.append(torch.stack([loss.detach().float(), torch.as_tensor(norm).to(loss.device).float()]))
+        norm = torch.as_tensor(norm).to(loss_and_asked.device).float()
+        self._waiting.append(torch.cat([loss_and_asked, norm.reshape(1)]))
+
+    @contextmanager
+    def _memory(self) -> Iterator[None]:
+        """Say which knob to turn where a device has too little memory."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            now = self.training.micro_batch_size
+            mend = f"lower training.micro_batch_size (now {now})" if now > 1 else "shorten the sequences"
+            said = str(error).split(". ")[0]
+            raise UserError(
+                f"step {self.step + 1} needs more memory than {self.accelerator.device} has ({said}): {mend}, or use "
+                "training.precision=bf16; the last checkpoint is kept"
+            ) from None
+
+    def _agreed(self, *flags: bool, at_once: bool = False) -> tuple[bool, ...]:
+        """Return for each flag whether any process has it up; all processes get the same answer at the same step."""
+        if self.accelerator.num_processes == 1:
+            return flags
+        if self.step % _AGREE_EVERY and self.step != self.steps and not at_once:
+            return (False,) * len(flags)
+        mine = torch.tensor([float(flag) for flag in flags], device=self.accelerator.device)
+        return tuple(value > 0 for value in reduced(self.accelerator, mine, "sum").tolist())
 
     def _fetch(self) -> None:
         """Take losses from the device, as means over the processes; seldom, because the device must finish first.
 
         Raises:
-            UserError: One is not finite. So it is found before the next checkpoint, and the last one is good.
+            UserError: One is not finite, or nothing was asked in a step. So it is found before the next checkpoint,
+                and the last one is good.
         """
         if not self._waiting:
             return
-        rows = self._reduced(torch.stack(self._waiting), "mean").tolist()
+        rows = reduced(self.accelerator, torch.stack(self._waiting), "mean").tolist()
         first = self.step - len(rows) + 1
-        for step, (loss, norm) in enumerate(rows, start=first):
+        for step, (loss, asked, norm) in enumerate(rows, start=first):
+            if not asked:
+                raise UserError(
+                    f"step {step} asks for no token (sequences {self.training.described(step - 1)}): what should be "
+                    "learnt is not in them; look at objective and dataset, or raise training.batch_size"
+                )
             if not math.isfinite(loss):
                 raise self._diverged("loss", loss, step)
             # In fp16 a gradient overflows now and then: accelerate leaves that step out and lowers its scale.
@@ -154,47 +273,56 @@ class Loop:
 
     def _diverged(self, what: str, value: float, step: int) -> UserError:
         return UserError(
-            f"the {what} is {value} at step {step}; lower training.learning_rate, lengthen "
-            "training.schedule.warmup_steps or use training.precision=fp32; the last checkpoint is kept"
+            f"the {what} is {value} at step {step} (sequences {self.training.described(step - 1)}); lower "
+            "training.learning_rate, lengthen training.schedule.warmup_steps or use training.precision=fp32; the last "
+            "checkpoint is kept"
         )
 
     def _log(self) -> None:
         """Note the mean training loss of the steps since the last log."""
         self._fetch()
+        self.throughput.note(self.step, self.tokens)
         mean = math.fsum(self._unlogged) / len(self._unlogged)
         self._unlogged = []
         rate = float(self.schedule.get_last_lr()[0])
         self.history.add(self.step, train_loss=mean, learning_rate=rate)
-        measured = {"loss/train": mean, "learning_rate": rate, "tokens_per_second": self.tokens / self.seconds}
+        measured = {"loss/train": mean, "learning_rate": rate}
+        speeds = ("tokens_per_second", "mfu", "waiting_share")
+        measured |= {name: value for name in speeds if (value := getattr(self.throughput, name)) is not None}
         self.accelerator.log(measured, step=self.step)
 
     def _evaluate(self) -> None:
-        """Note the mean loss an asked token over the validation rows."""
-        loss = self.validation_loss()
-        self.history.add(self.step, validation_loss=loss)
-        self.accelerator.log({"loss/validation": loss}, step=self.step)
+        """Note the mean loss an asked token over each set of validation sequences."""
+        self._fetch()
+        losses = {
+            name: mean_loss(self.accelerator, self.model, held_out, name) for name, held_out in self.validation.items()
+        }
+        main = next(iter(losses))
+        noted = {
+            "validation_loss" if name == main else f"validation_loss_{name}": loss for name, loss in losses.items()
+        }
+        self.history.add(self.step, **noted)
+        self.accelerator.log({f"loss/{name}": loss for name, loss in losses.items()}, step=self.step)
+        if self.early_stop:
+            self.early_stop.update(losses[main])
+        if self.spec.keep == "best" and (self.best["loss"] is None or losses[main] < self.best["loss"]):
+            self.best = {"step": self.step, "loss": losses[main]}
+            save_best(self.accelerator, self.model, self.folder / "checkpoints", self.step)
 
-    @torch.no_grad()
-    def validation_loss(self) -> float:
-        """Return the mean loss over all asked tokens of the validation rows, whatever the batches and processes."""
-        # Unwrapped, because processes may have different numbers of batches and must not wait for each other.
+    def _stopped_early(self) -> str | None:
+        return self.early_stop.reason if self.early_stop else None
+
+    def _write_snippets(self) -> None:
+        """Add what the model writes now to `snippets.md`."""
+        assert self.snippets is not None
+        # Every process writes them: where weights are sharded, all gather them at once.
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
-        device = self.accelerator.device
-        total = torch.zeros(2, device=device, dtype=torch.float64)
-        for index in range(self.accelerator.process_index, len(self.validation), self.accelerator.num_processes):
-            batch = {name: tensor.to(device) for name, tensor in self.validation[index].items()}
-            asked = (batch["labels"] != IGNORED).sum()
-            total += torch.stack([model(**batch).loss.double() * asked, asked.double()])
+        self.written.append((self.step, self.snippets(model, self.step)))
         model.train()
-        summed, asked = self._reduced(total, "sum").tolist()
-        return summed / asked
-
-    def _reduced(self, values: torch.Tensor, reduction: str) -> torch.Tensor:
-        """Return the sum or mean of tensors over the processes."""
-        reduced = self.accelerator.reduce(values, reduction=reduction)
-        assert isinstance(reduced, torch.Tensor)
-        return reduced
+        if self.accelerator.is_main_process:
+            sections = (f"## Step {step}\n\n{text}\n" for step, text in self.written)
+            write_atomic(self.folder / "snippets.md", "\n".join(sections))
 
     def _save(self) -> None:
         self._fetch()
@@ -203,21 +331,59 @@ class Loop:
             "history": self.history.records,
             "unlogged": self._unlogged,
             "tokens": self.tokens,
-            "seconds": self.seconds,
+            "seconds": self.clock.seconds,
+            "until": self.steps,
+            "best": self.best,
+            "snippets": self.written,
+            "early_stop": self.early_stop.state_dict() if self.early_stop else None,
         }
-        save_checkpoint(self.accelerator, self.checkpoints, self.step, state, self.spec.keep_checkpoints)
+        keep, backup = self.spec.keep_checkpoints, self.spec.backup_every
+        save_checkpoint(self.accelerator, self.folder / "checkpoints", self.step, state, keep, backup)
 
-    def _restore(self) -> None:
-        state: dict[str, Any] | None = load_checkpoint(self.accelerator, self.checkpoints, self.identity)
-        if state is not None:
-            self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
-            self.history, self._unlogged = History(state["history"]), state["unlogged"]
+    def _restore(self) -> dict[str, Any] | None:
+        """Take up the newest checkpoint, and return what lies in it; None where there is none."""
+        state = load_checkpoint(self.accelerator, self.folder / "checkpoints", self.identity)
+        if state is None:
+            return None
+        self.step, self.tokens = state["step"], state["tokens"]
+        self.clock.begin(state["seconds"])
+        self.history, self._unlogged, self.best = History(state["history"]), state["unlogged"], state["best"]
+        self.written = [(step, text) for step, text in state["snippets"]]
+        if self.early_stop and state["early_stop"]:
+            self.early_stop.load_state_dict(state["early_stop"])
+        # A shorter run with the same schedule may have left off at the rate of its end.
+        rate = self.spec.learning_rate * self.spec.schedule.factor(self.step, self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if state["processes"] != self.accelerator.num_processes:
+            self.say(
+                f"the checkpoint is of {state['processes']} processes and these are {self.accelerator.num_processes}: "
+                "the data goes on exactly, the losses to rounding, and dropout with other random numbers"
+            )
+        return state
+
+    def _end_of_further(self, state: dict[str, Any] | None, further: int) -> int:
+        """Return the step at which a run ends that trains some steps beyond its checkpoint."""
+        if state is not None and state["until"] > max(state["step"], self.steps):
+            return state["until"]
+        end = self.step + further
+        if end > self.steps and self.spec.schedule.factor(end, self.steps) == 0:
+            raise UserError(
+                f"further: the schedule has ended at the rate 0, so {further} more steps would change nothing; set "
+                "training.schedule.minimum, or begin another run with init_from"
+            )
+        return end
 
 
-def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay matrices and embeddings; leave gains and biases alone."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
+def _throughput(steps: int, model: PreTrainedModel, training: Batches, accelerator: Accelerator) -> Throughput:
+    length, device = float(training.sources[0].lengths.mean()), accelerator.device
+    peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+    return Throughput(steps, flops_per_token(model, length), peak, accelerator.num_processes)
+
+
+def _tell_deepspeed(accelerator: Accelerator, micro_batch_size: int, max_grad_norm: float) -> None:
+    """Tell DeepSpeed, which clips gradients itself, what the recipe says; it sees no loader to count rows by."""
+    plugin = accelerator.state.deepspeed_plugin
+    if plugin is not None:
+        plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = micro_batch_size
+        plugin.deepspeed_config["gradient_clipping"] = max_grad_norm

@@ -8,59 +8,67 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from hubkit.data.objectives import ObjectiveSpec
+from hubkit.data.reading import ReadingSpec
+from hubkit.data.sources import DatasetSpec
 from hubkit.errors import UserError
 from hubkit.models import ModelSpec
 from hubkit.resources import resource
 from hubkit.specs import Spec, canonical_json, read_mapping
 from hubkit.tokenizers import TOKENIZERS
-from hubkit.training.objectives import ObjectiveSpec
+from hubkit.tokenizers.loading import is_own
+from hubkit.training.foreign import read_foreign
+from hubkit.training.schedules import ScheduleSpec
+from hubkit.training.stopping import EarlyStopSpec
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class DatasetSpec(Spec):
-    """Where the rows come from: a dataset on the Hub, by name and revision."""
-
-    repo: str
-    revision: str | None = None
-    """Tag, branch or commit; None is the newest. The run records the commit that this resolved to."""
-    config: str | None = None
-    train: str = "train"
-    validation: str = "validation"
-    test: str = "test"
-    column: str = "text"
-
-
-class ScheduleSpec(Spec):
-    """The learning rate over the steps."""
-
-    name: Literal["constant", "linear", "cosine"] = "linear"
-    warmup_steps: Count = 0
-
-
 class TrainingSpec(Spec):
     """How long and how fast."""
 
-    steps: Positive
+    steps: Positive | None = None
+    """Optimizer steps of the run; or say `epochs`."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """Times that the training data is read; of a mixture, the source that takes longest."""
     batch_size: Positive
-    """Rows an optimizer step, over all processes."""
+    """Sequences an optimizer step, over all processes."""
+    micro_batch_size: Positive | None = None
+    """Sequences that a process puts through the model at once; the gradients of several are added up. None is its whole
+    share of the batch. Lower it where memory is short."""
     length_pool: Positive = 32
     """Rows of so many batches are sorted by length together, which saves padding. The rows of a batch are then alike,
-    from which a short run learns less: 1 leaves the order to chance."""
+    from which a short run learns less: 1 leaves the order to chance. A mixture's order is always left to chance."""
     learning_rate: Annotated[float, Field(gt=0)]
     schedule: ScheduleSpec = ScheduleSpec()
     adam_betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Of matrices and embeddings; gains and biases have none."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "bf16_weights"] = "fp32"
+    """bf16 and fp16 compute in that type, and the weights stay in fp32. With bf16_weights the model holds them in bf16
+    and the optimizer in fp32: a tenth faster on a GPU."""
+    compile: bool = False
+    """Compile the model with torch.compile: slow to start, faster on a GPU."""
     seed: Count = 0
     log_every: Positive = 50
     evaluate_every: Positive = 500
+    evaluate_at_start: bool = False
+    """Also before the first step."""
     evaluation_rows: Positive = 512
-    """Validation rows for the loss during training; the final evaluation reads the whole test split."""
+    """Sequences of an evaluation set for the loss during training; the final evaluation reads the whole test split."""
+    snippet_every: Positive | None = None
+    """Steps between continuations of validation texts that the run writes into `snippets.md`; None writes none."""
     checkpoint_every: Positive = 1000
     keep_checkpoints: Positive = 2
+    backup_every: Positive | None = None
+    """Checkpoints at multiples of so many steps are kept for good."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights the model folder gets: those of the last step, or of the evaluation with the lowest loss."""
+    early_stop: EarlyStopSpec | None = None
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Wall-clock time of training, that before a resume included; then the run ends as if its steps were done."""
     deterministic: bool = False
     """On a GPU: only operations that give the same bits each time, so that resuming is exact; slower. A CPU's are."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)
@@ -68,17 +76,23 @@ class TrainingSpec(Spec):
     """Processes that prepare batches for each training process; 0 prepares them between the steps."""
 
     @model_validator(mode="after")
-    def _warmup_fits(self) -> Self:
-        if self.schedule.warmup_steps >= self.steps:
-            raise ValueError(
-                f"schedule.warmup_steps {self.schedule.warmup_steps} is not less than steps {self.steps}; "
-                "lower it, or raise steps"
-            )
+    def _fits(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("say either steps or epochs: how long the run is")
+        if self.steps is not None:
+            self.schedule.check(self.steps)
         return self
 
 
-_INDECISIVE = {"trackers", "loader_workers", "checkpoint_every", "keep_checkpoints"}
-"""Fields of `TrainingSpec` that no loss depends on."""
+_INDECISIVE = {
+    "trackers", "loader_workers", "checkpoint_every", "keep_checkpoints", "backup_every", "snippet_every", "keep",
+    "max_minutes", "micro_batch_size", "compile",
+}  # fmt: skip
+"""Fields of `TrainingSpec` that no loss depends on, but for the order in which the same numbers are added."""
+
+
+_SUFFIXES = (".yaml", ".yml", ".json", ".jsonc", ".py")
+"""What the file of a recipe ends in; the last two are foreign ones."""
 
 
 class Recipe(Spec):
@@ -86,11 +100,22 @@ class Recipe(Spec):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     dataset: DatasetSpec
+    """What the model learns; its validation and test splits are those of the run."""
+    mix: tuple[DatasetSpec, ...] = ()
+    """Other datasets whose training splits are mixed in, by the ratios of all; one that is exhausted begins again."""
+    also_evaluate: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], DatasetSpec] = Field(default_factory=dict)
+    """Other validation splits whose losses are noted during training, by the names they get in the logs."""
     tokenizer: str
+    """One of hubkit's by name, a folder, a `tokenizer.json`, or OWNER/NAME[@REVISION] on the Hub."""
+    extra_tokens: tuple[Annotated[str, Field(min_length=1)], ...] | Positive = ()
+    """Special tokens that the tokenizer gets; a number N stands for `<meta_lang_0>` to `<meta_lang_N-1>`."""
     model: ModelSpec
+    init_from: str | None = None
+    """Weights to begin with: folder, OWNER/NAME[@REVISION] on the Hub, or s3://BUCKET/FOLDER; the optimizer is new."""
     objective: ObjectiveSpec
+    reading: ReadingSpec = ReadingSpec()
     training: TrainingSpec
-    evaluations: tuple[Literal["mask_filling"], ...] = ()
+    evaluations: tuple[Literal["mask_filling", "number_recovery", "perplexity", "exact_match"], ...] = ()
     """Evaluations on the test split after training."""
     publish_to: str | None = None
     """Model repository on the Hub; None keeps the run local."""
@@ -99,12 +124,19 @@ class Recipe(Spec):
     """Folder of the run; None is `runs/NAME`. Where processes run on several machines, all of them see it."""
     resume: bool = True
     """Go on from the newest checkpoint in the folder; false starts over."""
+    further: Positive | None = None
+    """Train so many steps beyond the newest checkpoint, whatever `training.steps` says; the schedule stays where it
+    ended. Interrupted, the same command makes the steps that are left."""
 
     @field_validator("tokenizer")
     @classmethod
     def _tokenizer_is_known(cls, name: str) -> str:
-        if name not in TOKENIZERS:
-            raise ValueError(f"there is no such tokenizer (known: {', '.join(sorted(TOKENIZERS))})")
+        if not is_own(name) and "/" not in name and not Path(name).exists():
+            known = ", ".join(sorted(TOKENIZERS))
+            raise ValueError(
+                f"there is no such tokenizer (known: {known}, characters:SYMBOLS, ids:NUMBER; a folder; or OWNER/NAME "
+                "on the Hub)"
+            )
         return name
 
     @field_validator("publish_to")
@@ -115,21 +147,65 @@ class Recipe(Spec):
             raise ValueError("not a repository; write OWNER/NAME")
         return repo
 
-    def identity(self, dataset_revision: str) -> str:
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.model.kind != self.objective.kind:
+            raise ValueError(
+                f"objective.name: {self.model.architecture} is a {self.model.kind} model, and the objective "
+                f"{self.objective.name} is for {self.objective.kind} ones; change one of them"
+            )
+        away = next((data.name for data in self.read if data.repo is None), None)
+        if away is not None and (self.evaluations or self.publish_to):
+            field = "evaluations" if self.evaluations else "publish_to"
+            raise ValueError(
+                f"{field}: {away} is on this machine, where nobody else finds what the model was made of; publish it "
+                f"and name it by dataset.repo, or leave {field} out"
+            )
+        if "validation" in self.also_evaluate:
+            raise ValueError("also_evaluate.validation: this is the name of the dataset's own; take another")
+        return self
+
+    @property
+    def added_tokens(self) -> tuple[str, ...]:
+        """Special tokens that the tokenizer gets, those of the objective included."""
+        extra = self.extra_tokens
+        named = tuple(f"<meta_lang_{number}>" for number in range(extra)) if isinstance(extra, int) else extra
+        return tuple(dict.fromkeys((*named, *self.objective.extra_tokens)))
+
+    @property
+    def read(self) -> tuple[DatasetSpec, ...]:
+        """The datasets that training reads."""
+        return (self.dataset, *self.mix)
+
+    def identity(self, *revisions: str) -> str:
         """Return the sha256 of all that decides the losses and when they are noted: equal for two, the same run.
 
         Args:
-            dataset_revision: The commit that `dataset.revision` resolved to.
+            revisions: The commits that the revisions of `dataset`, `mix` and `also_evaluate` resolved to, in order; and
+                those of `tokenizer` and `init_from`, or the hash of what lies there.
         """
-        decisive = self.model_dump(mode="json", include={"dataset", "tokenizer", "model", "objective", "training"})
-        decisive["dataset"]["revision"] = dataset_revision
+        fields = {
+            "dataset", "mix", "also_evaluate", "tokenizer", "extra_tokens", "model", "init_from", "objective",
+            "reading", "training",
+        }  # fmt: skip
+        decisive = self.model_dump(mode="json", include=fields)
+        for data in (decisive["dataset"], *decisive["mix"], *decisive["also_evaluate"].values()):
+            del data["revision"]
+        decisive["revisions"] = revisions
         for field in _INDECISIVE:
             del decisive["training"][field]
+        if self.training.schedule.is_endless:
+            # Then a run of more steps begins as one of fewer, and can go on from its checkpoint.
+            del decisive["training"]["steps"], decisive["training"]["epochs"]
         return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()
 
     def published(self) -> dict[str, Any]:
         """Return the recipe as the model repository shows it: without what only concerns this machine."""
-        return self.model_dump(mode="json", exclude={"output", "resume", "private"})
+        shown = self.model_dump(mode="json", exclude={"output", "resume", "private", "further"})
+        for field in ("tokenizer", "init_from"):
+            if shown[field] is not None and Path(shown[field]).expanduser().exists():
+                shown[field] = Path(shown[field]).name
+        return shown
 
     @property
     def folder(self) -> Path:
@@ -143,15 +219,22 @@ def recipes() -> list[str]:
 
 
 def read_recipe(target: str, overrides: Iterable[str] = ()) -> Recipe:
-    """Return a recipe by name or by path of a YAML file, with overrides applied.
+    """Return a recipe by name or by path, with overrides applied.
+
+    Args:
+        target: One of :func:`recipes`, a YAML or JSON file, or a configuration file that
+            :mod:`hubkit.training.foreign` understands.
+        overrides: Assignments such as ``training.steps=100``; of a foreign file, to the fields of the recipe that it
+            becomes.
 
     Raises:
         UserError: There is none of that name; an unknown field; an impossible value.
     """
     path = Path(target)
-    if path.suffix not in (".yaml", ".yml", ".json"):
+    if path.suffix not in _SUFFIXES:
         if target not in recipes():
             known = ", ".join(recipes())
             raise UserError(f"recipe: {target!r} is unknown (known: {known}; or the path of a .yaml file)")
         path = resource("scripts", "recipes") / f"{target}.yaml"
-    return Recipe.build(read_mapping(path), overrides, origin=f"recipe {target}")
+    values = read_foreign(path)
+    return Recipe.build(read_mapping(path) if values is None else values, overrides, origin=f"recipe {target}")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +13,20 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from hubkit.cores import usable_cores
+from hubkit.data.batches import Batches, HeldOut
+from hubkit.data.sources import recorded
 from hubkit.errors import UserError
-from hubkit.hub import Commit, load_rows, resolve
+from hubkit.models.directed_generation import add_pipeline
+from hubkit.models.streaming import context_length
 from hubkit.provenance import code_version, library_versions, platform_name, python_version
 from hubkit.randomness import item_seed, stream_key
-from hubkit.tokenizers import make_tokenizer, save_tokenizer, tokenizer_sha256
+from hubkit.tokenizers import save_tokenizer, tokenizer_sha256
 from hubkit.training.checkpoints import checkpoints
-from hubkit.training.data import Batches, HeldOut
+from hubkit.training.loading import Data, Pins, find_pins, load_data
 from hubkit.training.loop import Loop, Outcome, Progress
 from hubkit.training.recipe import Recipe
-from hubkit.training.tokens import TokenRows, tokenise
+from hubkit.training.snippets import Snippets
+from hubkit.training.starting import find_weights, load_weights, local_weights, tokenizer_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -29,41 +34,48 @@ if TYPE_CHECKING:
 LIBRARIES = ("accelerate", "datasets", "huggingface-hub", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 
 
-def train(recipe: Recipe, accelerator: Accelerator, progress: Progress) -> Path:
+def train(
+    recipe: Recipe, accelerator: Accelerator, progress: Progress, say: Callable[[str], None] = lambda text: None
+) -> Path:
     """Train a recipe's model, go on from its newest checkpoint, or find that it is finished.
 
     Args:
         recipe: What to train, on what, how.
         accelerator: From :func:`make_accelerator`.
         progress: Hears (what, done, total).
+        say: Hears remarks for people.
 
     Returns:
         The model folder: weights, config, tokenizer, `recipe.json`, `run.json` (lineage), the curve and the logs.
 
     Raises:
         UserError: The dataset, the recipe or a checkpoint can't be used; the message names the field and the mend.
+        Requeued: A scheduler wants the machine; the same command goes on.
     """
-    commit = resolve(recipe.dataset.repo, recipe.dataset.revision)
-    identity, folder = recipe.identity(commit.revision), recipe.folder / "model"
-    if recipe.resume and _is_finished(folder, recipe, identity):
+    pins = find_pins(recipe)
+    weights = local_weights(recipe.init_from, pins.init_from)
+    identity, folder = recipe.identity(*pins.revisions, *filter(None, [weights])), recipe.folder / "model"
+    if recipe.resume and recipe.further is None and _is_finished(folder, recipe, identity):
         accelerator.end_training()
         return folder
     if not recipe.resume and accelerator.is_main_process:
         shutil.rmtree(recipe.folder / "checkpoints", ignore_errors=True)
-    tokenizer = make_tokenizer(recipe.tokenizer)
+    tokenizer = tokenizer_of(recipe, pins.tokenizer)
     with accelerator.main_process_first():
-        splits = _load(recipe, tokenizer, commit.revision)
-    model = _make_model(recipe, tokenizer, splits, accelerator)
+        data = load_data(recipe, tokenizer, pins)
+    model, init_from = _make_model(recipe, tokenizer, data, pins, accelerator)
     parameters = sum(p.numel() for p in model.parameters())
-    loop = _loop(recipe, model, tokenizer, splits, accelerator, identity, progress)
-    _start_trackers(accelerator, recipe)
-    outcome = loop.run(recipe.resume)
-    trained = accelerator.unwrap_model(loop.model)
+    loop = _loop(recipe, model, tokenizer, data, accelerator, identity, progress, say)
+    _start_trackers(accelerator, recipe, loop.steps)
+    outcome = loop.run(recipe.resume, recipe.further)
+    if outcome.stopped:
+        say(f"stopped at step {outcome.steps}: {outcome.stopped}")
+    trained, weights = accelerator.unwrap_model(loop.model), loop.weights()
     # Closes the logs, before they are copied, and the group of processes: nobody waits for anybody from here on.
     accelerator.end_training()
     if accelerator.is_main_process:
-        lineage = _lineage(recipe, identity, commit, tokenizer, splits, parameters, accelerator, outcome)
-        _write(folder, recipe, trained, tokenizer, lineage, outcome)
+        lineage = _lineage(recipe, identity, pins, tokenizer, data, parameters, init_from, accelerator, loop, outcome)
+        _write(folder, recipe, trained, weights, tokenizer, lineage, outcome)
     return folder
 
 
@@ -81,14 +93,28 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     if spec.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; torch insists on it
         torch.use_deterministic_algorithms(True)
-    precision = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}[spec.precision]
+    # Of bf16 the loop takes care where it can: accelerate's would turn every output into fp32, logits too.
+    sharded = any(os.environ.get(name) == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"))
+    if sharded and spec.precision == "bf16_weights":
+        raise UserError("training.precision: bf16_weights and sharded weights don't go together; use bf16")
+    precision = {"fp16": "fp16", "bf16": "bf16" if sharded else "no"}.get(spec.precision, "no")
     log_with: Any = list(spec.trackers) or None
+    together = int(os.environ.get("WORLD_SIZE") or 1)
+    # Told nothing, accelerate has each of several processes without a GPU train by itself, into the same folder.
+    cpu = together > 1 and not torch.accelerator.is_available()
     try:
-        accelerator = Accelerator(mixed_precision=precision, log_with=log_with, project_dir=recipe.folder / "runs")
+        accelerator = Accelerator(
+            cpu=cpu, mixed_precision=precision, log_with=log_with, project_dir=recipe.folder / "runs"
+        )
     except ValueError as error:
         if spec.precision not in str(error):
             raise
         raise UserError(f"training.precision: {' '.join(str(error).split())} Set training.precision=fp32") from None
+    if accelerator.num_processes != together:
+        raise UserError(
+            f"{together} processes were started and do not find each other; on CPUs set ACCELERATE_USE_CPU=true before "
+            "the command"
+        )
     # The launcher's configuration may name another number, and every loss would be divided by it.
     accelerator.gradient_accumulation_steps = 1
     if accelerator.device.type == "cpu":
@@ -110,65 +136,77 @@ def _is_finished(folder: Path, recipe: Recipe, identity: str) -> bool:
     return lineage["recipe_sha256"] == identity and lineage["recipe"] == recipe.published()
 
 
-def _load(recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", revision: str) -> dict[str, TokenRows]:
-    """Return the recipe's three splits as token ids; the test split counts for the model's length."""
-    spec, splits = recipe.dataset, {}
-    for split in dict.fromkeys((spec.train, spec.validation, spec.test)):
-        rows = load_rows(spec.repo, revision, split, spec.config, (spec.column,))
-        splits[split] = tokenise(rows, spec.column, tokenizer, spare=recipe.folder / "tokens")
-    return splits
-
-
 def _make_model(
-    recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", splits: dict[str, TokenRows], accelerator: Accelerator
-) -> "PreTrainedModel":
-    """Return the model with fresh weights, the same in each process; what follows, dropout, differs between them."""
+    recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", data: Data, pins: Pins, accelerator: Accelerator
+) -> tuple["PreTrainedModel", dict[str, Any] | None]:
+    """Return the model, the same in each process, and what lineage says of the weights that it begins with.
+
+    What follows, dropout, differs between the processes.
+    """
     seed = recipe.training.seed
     set_seed(seed)
-    model = recipe.model.make(tokenizer, longest=max(int(split.lengths.max()) for split in splits.values()))
+    model = recipe.model.make(tokenizer, data.longest)
+    init_from = None
+    if recipe.init_from is not None:
+        with accelerator.main_process_first():
+            folder, init_from = find_weights(recipe.init_from, pins.init_from)
+        load_weights(model, folder, recipe.init_from, added=len(recipe.added_tokens))
+    for name, value in recipe.objective.recorded(tokenizer).items():
+        setattr(model.config, name, value)
     torch.manual_seed(item_seed(stream_key("dropout", seed), accelerator.process_index) >> 65)
-    return model
+    return model, init_from
 
 
 def _loop(
     recipe: Recipe,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
-    splits: dict[str, TokenRows],
+    data: Data,
     accelerator: Accelerator,
     identity: str,
     progress: Progress,
+    say: Callable[[str], None],
 ) -> Loop:
-    data, spec, objective = recipe.dataset, recipe.training, recipe.objective
-    rank, processes = accelerator.process_index, accelerator.num_processes
+    spec, processes = recipe.training, accelerator.num_processes
     training = Batches(
-        splits[data.train], objective, tokenizer, spec.batch_size, spec.seed, spec.length_pool, rank, processes
-    )
-    held_out = HeldOut(
-        splits[data.validation], spec.evaluation_rows, objective, tokenizer, spec.batch_size // processes, spec.seed
-    )
-    return Loop(spec, model, training, held_out, accelerator, recipe.folder, identity, progress)
+        data.training, data.objective, spec.batch_size, spec.seed, spec.length_pool, accelerator.process_index,
+        processes, spec.micro_batch_size,
+    )  # fmt: skip
+    size = training.micro_batch_size
+    held_out = {
+        name: HeldOut(sequences, spec.evaluation_rows, data.objective, size, spec.seed)
+        for name, sequences in data.validation.items()
+    }
+    snippets = None
+    if spec.snippet_every and recipe.objective.kind == "causal":
+        snippets = Snippets(tokenizer, data.validation["validation"], recipe.objective)
+    return Loop(spec, model, training, held_out, accelerator, recipe.folder, identity, progress, say, snippets)
 
 
-def _start_trackers(accelerator: Accelerator, recipe: Recipe) -> None:
+def _start_trackers(accelerator: Accelerator, recipe: Recipe, steps: int) -> None:
     """Open the trackers, unless the training is done and would only add an empty log."""
     newest = [path.name for path in checkpoints(recipe.folder / "checkpoints")[-1:]]
-    if newest != [f"step-{recipe.training.steps:08d}"]:
+    if newest != [f"step-{steps:08d}"] or recipe.further:
         accelerator.init_trackers(recipe.name)
 
 
 def _lineage(
     recipe: Recipe,
     identity: str,
-    commit: Commit,
+    pins: Pins,
     tokenizer: "PreTrainedTokenizerFast",
-    splits: dict[str, TokenRows],
+    data: Data,
     parameters: int,
+    init_from: dict[str, Any] | None,
     accelerator: Accelerator,
+    loop: Loop,
     outcome: Outcome,
 ) -> dict[str, Any]:
     """Return `run.json`: what the model came from, by commit."""
-    rows = {split: len(tokens) for split, tokens in splits.items()}
+    read = loop.training.counts(outcome.steps)
+    named: dict[str, Any] = {"name": recipe.tokenizer} if pins.tokenizer is None else {
+        "name": pins.tokenizer.repo, "revision": pins.tokenizer.revision
+    }  # fmt: skip
     return {
         "format": 1,
         "name": recipe.name,
@@ -176,10 +214,10 @@ def _lineage(
         "parameters": parameters,
         "recipe": recipe.published(),
         "recipe_sha256": identity,
-        "datasets": [{"repo": commit.repo, "revision": commit.revision, "release": commit.release, "splits": rows}],
-        "tokenizer": {"name": recipe.tokenizer, "sha256": tokenizer_sha256(tokenizer)},
-        "init_from": None,
-        "direction": "forward",
+        "datasets": [recorded(pin) | {"splits": rows} for pin, rows in zip(pins.datasets, data.rows, strict=True)],
+        "tokenizer": named | {"sha256": tokenizer_sha256(tokenizer)},
+        "init_from": init_from,
+        "direction": getattr(recipe.objective, "direction", "forward"),
         "code": code_version(),
         "environment": {
             "python": python_version(),
@@ -190,7 +228,10 @@ def _lineage(
         },
         "training": {
             "steps": outcome.steps,
-            "epochs": round(outcome.steps * recipe.training.batch_size / rows[recipe.dataset.train], 2),
+            "kept_step": outcome.kept_step,
+            "stopped": outcome.stopped,
+            "epochs": round(outcome.steps / len(loop.training), 2),
+            "sequences": read,
             "tokens": outcome.tokens,
             "seconds": round(outcome.seconds, 1),
             "final_train_loss": outcome.final_train_loss,
@@ -208,6 +249,7 @@ def _write(
     folder: Path,
     recipe: Recipe,
     model: "PreTrainedModel",
+    weights: dict[str, torch.Tensor],
     tokenizer: "PreTrainedTokenizerFast",
     lineage: dict[str, Any],
     outcome: Outcome,
@@ -216,9 +258,15 @@ def _write(
     unfinished = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    tokenizer.model_max_length = model.config.max_position_embeddings - tokenizer.pad_token_id - 1
-    model.save_pretrained(unfinished)
+    limit = context_length(model.config)
+    if limit is not None:
+        # RoBERTa counts positions from pad_token_id + 1, whatever that id is.
+        first = model.config.pad_token_id + 1 if "roberta" in model.config.model_type else 0
+        tokenizer.model_max_length = limit - first
+    model.save_pretrained(unfinished, state_dict=weights)
     save_tokenizer(tokenizer, unfinished)
+    if recipe.objective.kind == "causal":
+        add_pipeline(unfinished)
     (unfinished / "recipe.json").write_text(json.dumps(recipe.published(), indent=1) + "\n")
     (unfinished / "run.json").write_text(json.dumps(lineage, indent=1) + "\n")
     outcome.history.write(unfinished, recipe.name)

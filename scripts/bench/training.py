@@ -1,153 +1,285 @@
-"""Measure how fast a recipe trains in hubkit's loop, beside transformers' own Trainer, and what its loader costs.
+"""Measure how fast hubkit's loop trains each architecture, with peers of the same size beside it.
 
-    python scripts/bench/training.py [--recipe lorenz-tiny] [--rows 2000] [--steps 60] [--turns 5]
+    python scripts/bench/training.py [CASE …] [--steps 30] [--turns 3]
 
-The same model, rows, batch size, precision and number of threads for both. The peer is `Trainer` with its
-`DataCollatorForLanguageModeling`. They take turns of some steps each, in one process, and each number is the median of
-the turns; the first step of a turn is not counted. Tokens are those of the rows: padding is work, and no result.
+hubkit's figure is of the real loop: batches read from windows over a long row of tokens, forward, backward, clipping,
+fused AdamW, schedule, a log every ten steps. A peer's is of a plain loop of forward, backward, clipping and the same
+AdamW over batches that lie on the device already, smaller ones where its memory is too small. They take turns; a figure
+is the median of the turns, and the first steps of a turn, in which things are compiled, are not counted. MFU is of the
+device's dense 16-bit peak. `wait` is the share of hubkit's time in which it waited for the loader.
+
+With no CASE, those that suit the device: the large ones want a GPU of 80 GB.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as hubkit.train does; read when torch is imported
-
-import datasets
 import numpy as np
 import torch
 from accelerate import Accelerator
-from transformers import (
-    DataCollatorForLanguageModeling,
-    PreTrainedModel,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
+from accelerate.state import AcceleratorState
+from pydantic import TypeAdapter
 
 from hubkit.cores import usable_cores
-from hubkit.corpora.registry import find
-from hubkit.tokenizers import make_tokenizer
-from hubkit.training.data import Batches, HeldOut
+from hubkit.data.batches import Batches, HeldOut, Source
+from hubkit.data.objectives import ObjectiveSpec
+from hubkit.data.reading import Windows
+from hubkit.data.tokens import Sample
+from hubkit.models import ModelSpec
+from hubkit.train import calm_threads
 from hubkit.training.loop import Loop
-from hubkit.training.recipe import Recipe, read_recipe
-from hubkit.training.tokens import TokenRows, tokenise
+from hubkit.training.recipe import TrainingSpec
+from hubkit.training.throughput import flops_per_token, peak_flops
 from machine import print_machine
+
+TOKENS = 20_000_000
+LOG = 10
+
+
+class Case(NamedTuple):
+    """A model, what it reads, and who runs beside it."""
+
+    model: Mapping[str, Any]
+    vocabulary: int
+    length: int
+    batch: int
+    peers: tuple[str, ...]
+    objective: Mapping[str, Any] = {"name": "causal"}
+    precision: Literal["fp32", "bf16", "bf16_weights"] = "bf16"
+    compile: bool = True
+
+
+def gpt2(precision: Literal["bf16", "bf16_weights"] = "bf16", peers: tuple[str, ...] = (), **fields: Any) -> Case:
+    model = {"architecture": "minigpt", "size": "gpt2", "block_size": 1024, **fields}
+    return Case(model, 50304, 1024, 64, peers, precision=precision)
+
+
+def recurrent(cell: str) -> Case:
+    model = {"architecture": "recurrent", "cell": cell, "hidden_size": 768, "num_hidden_layers": 3}
+    return Case(model, 50304, 256, 180, ())
+
+
+def small(vocabulary: int, objective: str = "causal", **model: Any) -> Case:
+    return Case(model, vocabulary, 128, 8, ("transformers eager",), {"name": objective}, "fp32", compile=False)
+
+
+TRANSFORMERS = ("transformers compiled", "transformers eager")
+LARGE = {
+    "gpt2-124m": gpt2(peers=(*TRANSFORMERS, "written-out fp32")),
+    "gpt2-124m, bf16 weights": gpt2("bf16_weights", loss_chunk=16384),
+    "gpt2-124m, rope swiglu rms": gpt2(position="rope", mlp="swiglu", norm="rmsnorm"),
+    "roberta-720": Case(
+        {"architecture": "roberta", "max_length": 2048}, 142, 2048, 32, TRANSFORMERS, {"name": "masked"}
+    ),
+    "pythia-14m": Case({"architecture": "gpt_neox", "size": "pythia-14m"}, 50304, 1024, 64, TRANSFORMERS),
+    "gru-768x3": recurrent("gru"),
+    "lstm-768x3": recurrent("lstm"),
+}
+NARROW: dict[str, Any] = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
+SMALL = {
+    "gpt-mini": small(4096, architecture="minigpt", size="mini"),
+    "pythia-tiny": small(4096, architecture="gpt_neox", **NARROW),
+    "roberta-small": small(142, "masked", architecture="roberta", intermediate_size=512, **NARROW),
+}
+CASES = LARGE | SMALL
+
+
+class Vocabulary:
+    """A tokenizer as far as models and objectives ask: so many ids, the last ones special."""
+
+    def __init__(self, size: int):
+        self.bos_token_id, self.eos_token_id, self.pad_token_id, self.mask_token_id = range(size - 4, size)
+        self.all_special_ids = list(range(size - 4, size))
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def get_vocab(self) -> dict[str, int]:
+        return {}
+
+
+class OneRow:
+    """One long row of tokens, as skewed as words are."""
+
+    def __init__(self, vocabulary: int):
+        drawn = np.random.default_rng(0).zipf(1.2, TOKENS)
+        self.tokens = (drawn % (vocabulary - 4)).astype(np.uint16)
+        self.starts, self.lengths = np.array([0, TOKENS]), np.array([TOKENS])
+
+    def span(self, begin: int, end: int) -> Sample:
+        return Sample(self.tokens[begin:end])
+
+
+class Figures(NamedTuple):
+    """What was measured in one turn."""
+
+    speed: float
+    """Tokens a second."""
+    batch: int
+    """Sequences a step."""
+    memory: float = 0.0
+    """GiB at most."""
+    waiting: float | None = None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure how fast a recipe trains.")
-    parser.add_argument("--recipe", default="lorenz-tiny")
-    parser.add_argument("--corpus", default="lorenz-tiny", help="a named config; its first rows are drawn here")
-    parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--steps", type=int, default=60, help="steps of a turn")
-    parser.add_argument("--turns", type=int, default=5)
+    parser = argparse.ArgumentParser(description="Measure how fast each architecture trains.")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--steps", type=int, default=30, help="steps of a turn that count")
+    parser.add_argument("--turns", type=int, default=None, help="default: 3 on a CPU, 1 on a GPU")
     arguments = parser.parse_args()
+    calm_threads()
+    gpu = torch.cuda.is_available()
     torch.set_num_threads(usable_cores())
-    datasets.disable_progress_bars()
-    print_machine("accelerate", "datasets", "torch", "transformers")
-    recipe = read_recipe(arguments.recipe)
-    with tempfile.TemporaryDirectory() as folder:
-        texts = find(arguments.corpus).builder.block("train", 0, arguments.rows).rows["text"].to_pylist()
-        began = time.perf_counter()
-        tokenizer = make_tokenizer(recipe.tokenizer)
-        rows = tokenise(datasets.Dataset.from_dict({"text": texts}), "text", tokenizer, Path(folder))
-        tokenising = time.perf_counter() - began
-        measure(recipe, rows, Path(folder), arguments.steps, arguments.turns)
-    print(f"tokenising: {rows.lengths.sum() / tokenising:,.0f} tokens a second, once a corpus and tokenizer")
+    print_machine("accelerate", "torch", "transformers")
+    if gpu:
+        print(torch.cuda.get_device_name(0))
+    print(f"\n{'':<44}{'tokens/s':>12}{'ms a step':>11}{'MFU':>8}{'GiB':>7}{'wait':>8}")
+    for name in arguments.cases or (LARGE if gpu else SMALL):
+        measure(name, CASES[name], arguments.steps, arguments.turns or (1 if gpu else 3))
 
 
-def measure(recipe: Recipe, rows: TokenRows, folder: Path, steps: int, turns: int) -> None:
-    """Print the table."""
-    ways: dict[str, Callable[[], float]] = {
-        "hubkit's loop": lambda: hubkit_step(recipe, rows, folder, steps),
-        "transformers' Trainer (peer)": lambda: trainer_step(recipe, rows, folder, steps),
-        "  hubkit's loader alone": lambda: loader_step(recipe, rows, steps),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(turns + 1):
-        for name, way in ways.items():
-            taken = way()
-            if turn:  # the first warms up
-                seconds[name].append(taken)
-    tokens = recipe.training.batch_size * float(rows.lengths.mean())
-    print(f"\n{'recipe ' + recipe.name:<34}{'ms a step':>12}{'min':>8}{'max':>8}{'tokens/s':>12}")
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    for name, median in medians.items():
-        spread = "".join(f"{1000 * edge(seconds[name]):>8.1f}" for edge in (min, max))
-        print(f"{name:<34}{1000 * median:>12.1f}{spread}{tokens / median:>12,.0f}")
-    ours, peer, loader = medians.values()
-    print(f"loader's share of a step: {loader / ours:.1%}; peer's time a step: {peer / ours:.2f} of hubkit's")
+def measure(name: str, case: Case, steps: int, turns: int) -> None:
+    """Print the rows of a case."""
+    row = OneRow(case.vocabulary)
+    ways: dict[str, Callable[[], Figures]] = {name: lambda: hubkit_turn(case, row, steps)}
+    ways |= {f"  {peer}": lambda peer=peer: peer_turn(case, row, steps, peer) for peer in case.peers}
+    taken: dict[str, list[Figures]] = {way: [] for way in ways}
+    for _ in range(turns):
+        for way, turn in ways.items():
+            taken[way].append(turn())
+    flops = flops_per_token(model_of(case), case.length)
+    peak = peak_flops(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else None
+    for way, figures in taken.items():
+        speed = statistics.median(figure.speed for figure in figures)
+        seconds = figures[0].batch * case.length / speed
+        label = way if figures[0].batch == case.batch else f"{way}, batch {figures[0].batch}"
+        mfu = f"{speed * flops / peak:>8.1%}" if peak else f"{'':>8}"
+        memory = f"{figures[0].memory:>7.1f}" if figures[0].memory else f"{'':>7}"
+        waiting = f"{figures[0].waiting:>8.1%}" if figures[0].waiting is not None else ""
+        print(f"{label:<44}{speed:>12,.0f}{1000 * seconds:>11.1f}{mfu}{memory}{waiting}", flush=True)
 
 
-def hubkit_step(recipe: Recipe, rows: TokenRows, folder: Path, steps: int) -> float:
-    """Return the mean seconds of a step in the real loop, logging as the recipe does, without a checkpoint."""
-    spec = recipe.training.model_copy(update={"steps": steps + 1, "evaluate_every": 10**9, "checkpoint_every": 10**9})
-    tokenizer, times = make_tokenizer(recipe.tokenizer), []
-    held_out = HeldOut(rows, 1, recipe.objective, tokenizer, 1, spec.seed)
+def model_of(case: Case) -> Any:
+    torch.manual_seed(0)
+    spec: Any = TypeAdapter(ModelSpec).validate_python(case.model)
+    return spec.make(Vocabulary(case.vocabulary), case.length)
+
+
+def batches_of(case: Case, row: Any) -> tuple[Batches, HeldOut]:
+    spec: Any = TypeAdapter(ObjectiveSpec).validate_python(case.objective)
+    objective = spec.make(Vocabulary(case.vocabulary))
+    windows = Windows(row, case.length + objective.more, case.length, False, "tokens")
+    held_out = HeldOut(windows, 1, objective, 1, 0)
+    return Batches([Source("tokens", windows)], objective, case.batch, seed=0), held_out
+
+
+def hubkit_turn(case: Case, row: OneRow, steps: int) -> Figures:
+    """Run the real loop."""
+    fresh()
+    spec = TrainingSpec(
+        steps=steps + 2 * LOG + 1, batch_size=case.batch, learning_rate=6e-4, weight_decay=0.1, adam_betas=(0.9, 0.95),
+        precision=case.precision, compile=case.compile, log_every=LOG, evaluate_every=10**9, checkpoint_every=10**9,
+        trackers=(), loader_workers=2 if torch.cuda.is_available() else 0,
+    )  # fmt: skip
+    times: dict[int, float] = {}
+
+    class Enough(Exception):
+        pass
 
     def progress(what: str, done: int, total: int) -> None:
-        times.append(time.perf_counter())
-        if done == steps:  # the last one also evaluates and saves
-            raise StopIteration
+        if done % LOG == 0:  # the loop has just waited for the device
+            times[done] = time.perf_counter()
+        if done == total - 1:
+            raise Enough
 
-    loop = Loop(spec, model_of(recipe, rows), batches(recipe, rows), held_out, Accelerator(), folder, "", progress)
-    with suppress(StopIteration):
-        loop.run(resume=False)
-    return (times[-1] - times[0]) / (len(times) - 1)
-
-
-def trainer_step(recipe: Recipe, rows: TokenRows, folder: Path, steps: int) -> float:
-    """Return the mean seconds of a step in transformers' Trainer."""
-    spec, times = recipe.training, []
-
-    class Clock(TrainerCallback):
-        def on_step_end(self, args, state, control, **others):
-            times.append(time.perf_counter())
-
-    settings = TrainingArguments(
-        output_dir=str(folder / "trainer"), max_steps=steps, per_device_train_batch_size=spec.batch_size,
-        learning_rate=spec.learning_rate, lr_scheduler_type=spec.schedule.name, warmup_steps=spec.schedule.warmup_steps,
-        weight_decay=spec.weight_decay, max_grad_norm=spec.max_grad_norm, logging_steps=spec.log_every,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        adam_beta1=spec.adam_betas[0], adam_beta2=spec.adam_betas[1], save_strategy="no", report_to="none",
-        disable_tqdm=True, seed=spec.seed,
-    )  # fmt: skip
-    collator = DataCollatorForLanguageModeling(
-        make_tokenizer(recipe.tokenizer), mlm_probability=recipe.objective.probability
-    )
-    data = datasets.Dataset.from_dict({"input_ids": [rows[row] for row in range(len(rows))]})
-    trainer = Trainer(model_of(recipe, rows), settings, collator, data, callbacks=[Clock()])
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    return (times[-1] - times[0]) / (len(times) - 1)
+    training, held_out = batches_of(case, row)
+    with tempfile.TemporaryDirectory() as folder:
+        loop = Loop(spec, model_of(case), training, {"validation": held_out}, Accelerator(), Path(folder), "", progress)
+        with suppress(Enough):
+            loop.run(resume=False)
+    seconds = (times[max(times)] - times[2 * LOG]) / (max(times) - 2 * LOG)
+    return Figures(case.batch * case.length / seconds, case.batch, memory(), loop.throughput.waiting_share)
 
 
-def loader_step(recipe: Recipe, rows: TokenRows, steps: int) -> float:
-    """Return the mean seconds that a batch takes to be made."""
-    made = batches(recipe, rows)
-    made[0]
-    began = time.perf_counter()
-    for step in range(steps):
-        made[step]
+def peer_turn(case: Case, row: OneRow, steps: int, peer: str) -> Figures:
+    """Run a plain loop around a peer's model, with half the batch where the memory is too small, and so on."""
+    try:
+        fresh()
+        seconds = plain_loop(case, row, steps, peer)
+        return Figures(case.batch * case.length / seconds, case.batch, memory())
+    except torch.OutOfMemoryError:
+        if case.batch == 1:
+            raise
+    return peer_turn(case._replace(batch=case.batch // 2), row, steps, peer)
+
+
+def plain_loop(case: Case, row: OneRow, steps: int, peer: str) -> float:
+    """Return the mean seconds of a step."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = peer_model(case, peer).to(device).train()
+    narrow = case.precision != "fp32" and "fp32" not in peer
+    if "compiled" in peer:
+        model.compile()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=6e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    training, _ = batches_of(case, row)
+    batches = [{name: t.to(device) for name, t in training[step][0].items()} for step in range(4)]
+    began = 0.0
+    steps = max(4, steps // 4) if "fp32" in peer else steps
+    for step in range(-5, steps):
+        if step == 0:
+            wait()
+            began = time.perf_counter()
+        with torch.autocast(device, torch.bfloat16, enabled=narrow):
+            loss = model(**batches[step % 4]).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    wait()
     return (time.perf_counter() - began) / steps
 
 
-def batches(recipe: Recipe, rows: TokenRows) -> Batches:
-    spec = recipe.training
-    tokenizer = make_tokenizer(recipe.tokenizer)
-    return Batches(rows, recipe.objective, tokenizer, spec.batch_size, spec.seed, spec.length_pool)
+def peer_model(case: Case, peer: str) -> Any:
+    """Return the model of a peer, transformers' own; `written-out` attends step by step, as minGPT does."""
+    if case.model["architecture"] != "minigpt":
+        return model_of(case)  # the architecture is transformers' own
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    ours = model_of(case).config
+    attention = "eager" if "written-out" in peer else "sdpa"
+    config = GPT2Config(
+        vocab_size=case.vocabulary, n_positions=ours.block_size, n_embd=ours.n_embd, n_layer=ours.n_layer,
+        n_head=ours.n_head, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        bos_token_id=None, eos_token_id=None, use_cache=False,
+    )  # fmt: skip
+    config._attn_implementation = attention
+    return GPT2LMHeadModel(config)
 
 
-def model_of(recipe: Recipe, rows: TokenRows) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return recipe.model.make(make_tokenizer(recipe.tokenizer), int(np.max(rows.lengths)))
+def fresh() -> None:
+    """Forget what the turn before left."""
+    torch._dynamo.reset()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def memory() -> float:
+    return torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
 
 
 if __name__ == "__main__":

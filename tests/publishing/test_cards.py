@@ -239,6 +239,21 @@ def test_a_card_says_what_the_splits_share(tmp_path: Path) -> None:
     assert "have not been compared" in card_of(make_corpus(tmp_path / "other", {"train": 10}))
 
 
+def test_a_card_leaves_out_the_n_grams_of_rows_that_are_too_short_for_any(tmp_path: Path) -> None:
+    pairs = [
+        {"split": "train", "other": "test", "rows": 9, "ngrams": 0, "shared": 0},
+        {"split": "test", "other": "train", "rows": 7, "ngrams": 0, "shared": 0},
+    ]
+    repeats = {"train": 5, "test": 1}
+    overlap = {"column": "text", "unit": "words", "n": 13, "sampled": 0.0625, "repeats": repeats, "pairs": pairs}
+    card = card_of(make_corpus(tmp_path / "corpus", {"train": 10, "test": 5}, overlap=overlap))
+    table = card[card.index("What the splits share") :].split("\n\n", 2)[:2]
+    assert table == [
+        "What the splits share (column `text`; whole rows):",
+        "| Rows of | that are in `train` | repeats within it |\n|---|---:|---:|\n| test | 7 | 1 |",
+    ]
+
+
 def test_a_card_of_found_text_names_its_sources_and_domains(tmp_path: Path) -> None:
     sources = [{"name": "books/a|b.jsonl.zst", "bytes": 12345, "sha256": "a" * 64}]
     domains = {
@@ -259,3 +274,75 @@ def test_a_card_of_found_text_names_its_sources_and_domains(tmp_path: Path) -> N
     assert "function of this spec, the generator's version and the bytes of the sources" in card
     many = [{"name": f"{i}.txt", "bytes": 10, "sha256": "b" * 64} for i in range(21)]
     assert "| Sources | 21 files, 210 bytes;" in card_of(make_corpus(tmp_path / "m", {"train": 1}, sources=many))
+
+
+def test_a_model_from_weights_that_are_not_on_the_hub_says_what_they_were(tmp_path: Path) -> None:
+    card = card_of(make_model(tmp_path / "m", init_from={"path": "s3://models/base", "sha256": "d" * 64}))
+    assert "trained further from weights that are not on the Hub" in card
+    assert f"| Initialised from | s3://models/base, sha256 `{'d' * 64}` |" in card
+    assert "base_model" not in fields(card)
+
+
+def causal(folder: Path, direction: str, **recipe: Any) -> Path:
+    """Return the folder of a small causal model that reads letters, and writes in some direction."""
+    import torch
+
+    from hubkit.data.objectives.causal import CausalSpec
+    from hubkit.models.directed_generation import add_pipeline
+    from hubkit.models.minigpt import MiniGPTSpec
+    from hubkit.tokenizers import make_tokenizer, save_tokenizer
+
+    permutation = {"permutation": (1, 0)} if direction == "permuted" else {}
+    spec, tokenizer = CausalSpec(direction=direction, **permutation), make_tokenizer("characters:AB")
+    tokenizer.add_special_tokens({"additional_special_tokens": list(spec.extra_tokens)})
+    torch.manual_seed(0)
+    model = MiniGPTSpec(n_layer=1, n_head=2, n_embd=16).make(tokenizer, 128)
+    for name, value in spec.recorded(tokenizer).items():
+        setattr(model.config, name, value)
+    make_model(folder, architecture="minigpt", direction=direction, recipe=recipe)
+    model.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+    add_pipeline(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("direction", "recipe", "said"),
+    [
+        ("forward", {}, "This continues the beginning of a row:"),
+        ("forward", {"objective": {"learn_after": ","}}, "This continues a row from its separator on:"),
+        ("backward", {}, "give it how the text ends, and it writes what comes before"),
+        ("both", {}, "This model writes in both directions"),
+        ("permuted", {}, "the model scores windows and generates nothing"),
+    ],
+)
+def test_the_snippet_of_a_causal_model_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    direction: str, recipe: dict[str, Any], said: str,
+) -> None:  # fmt: skip
+    """As it is printed, but for the repository, which is a folder, and its rows."""
+    folder = causal(tmp_path / "m", direction, **recipe)
+    card = card_of(folder)
+    assert said in card
+    assert ("trust_remote_code=True" in card) and "custom_code" in fields(card)["tags"]
+    (code,) = re.findall(r"```python\n(.*?)```", card.split("<!-- hubkit:use -->")[1], re.DOTALL)
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: iter([{"text": "ABAB,ABBAB"}]))
+    exec(code.replace('"lab/counting"', repr(str(folder))), {})
+    printed = capsys.readouterr().out.splitlines()
+    if direction == "permuted":
+        assert printed == ["[1, 0]"]
+    elif direction == "both":
+        assert printed[0].startswith("ABAB,") and printed[1].endswith("ABBAB")
+    elif direction == "backward":
+        assert printed[0].endswith("ABBAB") and len(printed[0]) > 5
+    else:
+        assert printed[0].startswith("ABAB,") and len(printed[0]) > 5
+
+
+def test_a_stock_model_with_a_pipeline_of_its_own_says_whose_code_runs(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "m", direction="backward")
+    config = {"architectures": ["GPTNeoXForCausalLM"], "custom_pipelines": {"text-generation": {}}}
+    (model / "config.json").write_text(json.dumps(config))
+    card = card_of(model)
+    assert "The pipeline that turns text round is in this repository" in card
+    assert "trust_remote_code=True" in card and "custom_code" in fields(card)["tags"]

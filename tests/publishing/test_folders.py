@@ -221,6 +221,8 @@ def test_a_hidden_folder_is_one_line(tmp_path: Path) -> None:
         {"datasets": [{"repo": 'x")\nprint(1)', "revision": "c" * 40}]},
         {"init_from": "lab/base"},
         {"init_from": {"repo": "lab/base"}},
+        {"init_from": {"path": "base"}},
+        {"init_from": {"path": "base", "sha256": "unknown"}},
         {"training": [1]},
         {"environment": "laptop"},
     ],

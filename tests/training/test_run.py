@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import HfApi
@@ -259,3 +260,31 @@ def test_the_cores_are_shared_among_the_processes_of_a_machine(tmp_path, monkeyp
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
         runs.make_accelerator(recipe("training.trackers=[]", f"output={tmp_path}"))
         assert torch.get_num_threads() == threads
+
+
+def test_processes_that_do_not_find_each_other_are_refused(tmp_path, monkeypatch):
+    """As of two that a launcher starts where accelerate takes each for the only one."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(runs, "Accelerator", lambda **_: SimpleNamespace(num_processes=1))
+    with pytest.raises(
+        UserError, match=r"2 processes were started and do not find each other; on CPUs set ACCELERATE_"
+    ):
+        runs.make_accelerator(recipe("training.trackers=[]", f"output={tmp_path}"))
+
+
+@pytest.mark.parametrize(("tracker", "environment"), [("wandb", {"WANDB_MODE": "offline"}), ("trackio", {})])
+def test_trackers_are_told_the_losses(tmp_path, monkeypatch, tracker, environment):
+    pytest.importorskip(tracker, reason=f"{tracker} is not installed")
+    for name, value in (environment | {"TRACKIO_DIR": str(tmp_path / "trackio"), "WANDB_DIR": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
+    accelerator = runs.make_accelerator(recipe(f"training.trackers=[{tracker}]", f"output={tmp_path}"))
+    accelerator.init_trackers("small")
+    accelerator.log({"loss/train": 1.5}, step=1)
+    accelerator.log({"loss/train": 1.25, "loss/validation": 2.0}, step=2)
+    accelerator.end_training()
+    if tracker == "wandb":
+        (log,) = tmp_path.rglob("run-*.wandb")
+        assert b"loss/train" in log.read_bytes()
+    else:
+        stored = b"".join(path.read_bytes() for path in (tmp_path / "trackio").rglob("*") if path.is_file())
+        assert b"loss/train" in stored

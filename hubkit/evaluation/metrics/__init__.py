@@ -1,1 +1,1 @@
-"""Modules of the `evaluate` library; each stands alone and is loaded by its path."""
+"""Modules of the `evaluate` library; each folder stands alone and is loaded by its path."""

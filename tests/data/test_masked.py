@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hubkit.data.objectives.base import IGNORED
+from hubkit.data.objectives.masked import FocusSpec, MaskedSpec, Masking
+from hubkit.data.tokens import Sample
 from hubkit.errors import UserError
 from hubkit.tokenizers.lorenz import VOCABULARY, lorenz_tokenizer
-from hubkit.training.objectives import IGNORED, FocusSpec, MaskedSpec, Masking
 
 TOKENIZER = lorenz_tokenizer()
 MASK, PAD, END = TOKENIZER.mask_token_id, TOKENIZER.pad_token_id, TOKENIZER.eos_token_id
@@ -23,9 +25,11 @@ shares = st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda pair: sum(pai
 
 def batch(masking: Masking, lists: list[list[int]], seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     randoms = [np.random.default_rng([seed, row]) for row in range(len(lists))]
-    made = masking.batch([np.array(row) for row in lists], randoms)
+    made = masking.batch([Sample(np.array(row)) for row in lists], randoms)
     assert all(tensor.dtype == torch.int64 for tensor in made.values())
-    return made["input_ids"].numpy(), made["attention_mask"].numpy(), made["labels"].numpy()
+    attended = made.get("attention_mask", torch.ones_like(made["input_ids"]))
+    assert "attention_mask" not in made or not attended.all(), "a mask that hides nothing is left out"
+    return made["input_ids"].numpy(), attended.numpy(), made["labels"].numpy()
 
 
 @given(rows=rows, probability=probabilities, shares=shares, seed=st.integers(0, 99))
@@ -53,9 +57,9 @@ def test_the_same_generators_ask_the_same_and_company_changes_nothing(rows, seed
     together = batch(masking, rows, seed)
     assert all((a == b).all() for a, b in zip(together, batch(masking, rows, seed), strict=True))
     for number, row in enumerate(rows):
-        alone = masking.batch([np.array(row)], [np.random.default_rng([seed, number])])
-        for tensor, whole in zip(alone.values(), together, strict=True):
-            assert (tensor.numpy()[0] == whole[number, : len(row)]).all()
+        alone = masking.batch([Sample(np.array(row))], [np.random.default_rng([seed, number])])
+        for name, whole in (("input_ids", together[0]), ("labels", together[2])):
+            assert (alone[name].numpy()[0] == whole[number, : len(row)]).all()
 
 
 def test_other_generators_ask_something_else():

@@ -1,25 +1,21 @@
-"""What a model is asked to predict: turns rows of token ids into a batch with labels.
-
-Another objective adds its spec to :data:`ObjectiveSpec` (a union that `name` tells apart) and nothing else: the loop
-and the loader know only `make` and `batch`.
-"""
+"""Masked language modelling: some tokens are hidden and asked for."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from hubkit.batching import padded
+from hubkit.data.objectives.base import IGNORED
+from hubkit.data.objectives.whole_numbers import number_parts, number_starts
+from hubkit.data.tokens import Framing, Sample
 from hubkit.errors import UserError
 from hubkit.specs import Spec
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
-
-IGNORED = -100
-"""Label of a position that is not asked for (torch's cross-entropy skips it)."""
 
 
 class FocusSpec(Spec):
@@ -39,12 +35,16 @@ class MaskedSpec(Spec):
     """Masked language modelling (Devlin et al., arXiv 1810.04805): some tokens are hidden and asked for."""
 
     name: Literal["masked"] = "masked"
+    kind: ClassVar[Literal["masked"]] = "masked"
+    extra_tokens: ClassVar[tuple[str, ...]] = ()
     probability: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the tokens that are asked for; special tokens never are."""
     mask_share: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Share of the asked tokens that become the mask token."""
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of the asked tokens that become any ordinary token; what remains is left as it is."""
+    whole_numbers: bool = False
+    """A number of several tokens is hidden and asked for as a whole or not at all."""
     focus: tuple[FocusSpec, ...] = ()
     """Where to ask with another probability; of two that overlap, the later one counts."""
 
@@ -64,9 +64,16 @@ class MaskedSpec(Spec):
         """
         return Masking(self, tokenizer)
 
+    def recorded(self, tokenizer: "PreTrainedTokenizerFast") -> dict[str, Any]:
+        """Return what a model's config says of the objective: nothing."""
+        return {}
+
 
 class Masking:
     """Masked language modelling over one vocabulary."""
+
+    framing = Framing()
+    more = 0
 
     def __init__(self, spec: MaskedSpec, tokenizer: "PreTrainedTokenizerFast"):
         mask_id, pad_id = tokenizer.mask_token_id, tokenizer.pad_token_id
@@ -78,40 +85,48 @@ class Masking:
                 raise UserError(f"objective.focus.after: {focus.after!r} is not a token of the vocabulary")
         self.spec, self.mask_id, self.pad_id = spec, mask_id, pad_id
         self._focus = [(vocabulary[focus.after], focus) for focus in spec.focus]
+        self._parts = number_parts(vocabulary) if spec.whole_numbers else None
         # By id: may it be asked for? A hidden end of text teaches nothing, and a random padding token inside a row
         # would shift the positions of all that follow, because RoBERTa counts only what is not padding.
         self._ordinary = np.ones(len(tokenizer), dtype=bool)
         self._ordinary[tokenizer.all_special_ids] = False
         self._noise = np.flatnonzero(self._ordinary)
 
-    def batch(self, rows: Sequence[np.ndarray], randoms: Sequence[np.random.Generator]) -> "dict[str, torch.Tensor]":
+    def batch(self, samples: Sequence[Sample], randoms: Sequence[np.random.Generator]) -> "dict[str, torch.Tensor]":
         """Return a padded batch.
 
         Args:
-            rows: Token ids, one integer array a row, none of them empty.
-            randoms: A generator a row, which alone decides what is asked of it: neither the padding nor the other rows
-                do, so that a row is asked the same whatever batch and process it is in.
+            samples: None of them empty.
+            randoms: A generator a sample, which alone decides what is asked of it: neither the padding nor the other
+                rows do, so that a row is asked the same whatever batch and process it is in.
 
         Returns:
-            `input_ids`, `attention_mask` and `labels`, each int64 of shape (rows, longest row); labels are `IGNORED`
-            where nothing is asked. Every row is asked for at least one token.
+            `input_ids` and `labels`, and `attention_mask` if there is padding: each int64 of shape (rows, longest row).
+            Labels are `IGNORED` where nothing is asked. Every row is asked for at least one token.
         """
         import torch
 
+        rows = [sample.ids for sample in samples]
         ids, present = padded(rows, self.pad_id)
         draws = np.ones((*ids.shape, 3))
         draws[present] = np.concatenate([r.random((len(row), 3)) for row, r in zip(rows, randoms, strict=True)])
         chance, fate, noise = draws[..., 0], draws[..., 1], draws[..., 2]
+        starts = None if self._parts is None else number_starts(ids, self._parts)
+        if starts is not None:  # the tokens of a number share the lot of its first
+            chance, fate = (np.take_along_axis(draw, starts, 1) for draw in (chance, fate))
         asked = self._asked(ids, present, chance)
+        if starts is not None:
+            asked = np.take_along_axis(asked, starts, 1)
         masked = asked & (fate < self.spec.mask_share)
         replaced = asked & ~masked & (fate < self.spec.mask_share + self.spec.random_share)
         seen = np.where(masked, self.mask_id, ids)
         seen[replaced] = self._noise[(noise[replaced] * len(self._noise)).astype(np.int64)]
-        return {
+        batch = {
             "input_ids": torch.from_numpy(seen),
-            "attention_mask": torch.from_numpy(present.astype(np.int64)),
             "labels": torch.from_numpy(np.where(asked, ids, IGNORED)),
         }
+        # A mask that hides nothing would keep a compiled model from the attention kernels that take none.
+        return batch if present.all() else batch | {"attention_mask": torch.from_numpy(present.astype(np.int64))}
 
     def _asked(self, ids: np.ndarray, present: np.ndarray, chance: np.ndarray) -> np.ndarray:
         """Return where tokens are asked for: bool of the shape of `ids` (rows, longest), as are the arguments."""
@@ -128,6 +143,3 @@ class Masking:
         empty = np.flatnonzero(~asked.any(axis=1))
         asked[empty, order[empty].argmin(axis=1)] = True
         return asked
-
-
-ObjectiveSpec = MaskedSpec

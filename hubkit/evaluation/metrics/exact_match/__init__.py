@@ -1,0 +1,1 @@
+"""How often answers are exactly right; `evaluate.load` takes this folder."""

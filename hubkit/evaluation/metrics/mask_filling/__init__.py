@@ -1,0 +1,1 @@
+"""How well ranked guesses hit a number; `evaluate.load` takes this folder."""
