@@ -1,7 +1,8 @@
 """The page of the demo: one tab for each thing that its models can do.
 
-Runs on a bare Hugging Face Space, and on any machine with `python app.py` once `space.json` or HUBKIT_SPACE_MODEL says
-which model to show (see settings.py).
+Runs from a folder that `hubkit space deploy` composed, which holds copies of the code of its models: on a bare Hugging
+Face Space, and on any machine with `python app.py`. `space.json` or HUBKIT_SPACE_MODEL says which model to show (see
+settings.py).
 """
 
 import os
@@ -18,11 +19,13 @@ import gradio as gr
 from gradio.themes import Default
 from gradio.themes.utils.fonts import LocalFont
 from huggingface_hub import constants
-from transformers import AutoConfig
 
 import fill_tab
-from examples import find_examples
+import generate_tab
+from examples import find_examples, find_prompts
 from filling import Filler
+from generating import Generator
+from loading import head_of, read_config
 from settings import Pin, Settings, SettingsError, read_settings
 
 # Gradio's own copies, so that no font is fetched; its semibold ones lack most letters, hence 700.
@@ -44,7 +47,14 @@ def _build_fill(filler: Filler, settings: Settings) -> None:
     fill_tab.build(filler, find_examples(HERE, data, filler.mask, filler.count_tokens))
 
 
-TABS = {"MaskedLM": Tab("Fill masks", lambda pin: Filler.load(pin.repo, pin.revision), _build_fill)}
+def _build_generate(generator: Generator, settings: Settings) -> None:
+    generate_tab.build(generator, find_prompts(HERE))
+
+
+TABS = {
+    "CausalLM": Tab("Generate", Generator.load, _build_generate),
+    "MaskedLM": Tab("Fill masks", Filler.load, _build_fill),
+}
 """By the head that a model's config names, as in RobertaForMaskedLM."""
 
 
@@ -57,8 +67,7 @@ def load_tabs(settings: Settings) -> dict[str, Any]:
     loaded: dict[str, Any] = {}
     for pin in settings.models:
         try:
-            config = AutoConfig.from_pretrained(pin.repo, revision=pin.revision, trust_remote_code=False)
-            head = (config.architectures or [""])[0].rpartition("For")[2]
+            head = head_of(read_config(pin))
             if head not in TABS or head in loaded:
                 print(f"{pin}: no tab for it ({head or 'no head'}); left out", file=sys.stderr)
                 continue

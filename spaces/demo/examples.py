@@ -1,4 +1,7 @@
-"""Finds worlds to start from: those deployed with the Space, else rows of its data set, else one written here."""
+"""Finds examples to start from.
+
+Worlds are those deployed with the Space, else rows of its data set, else one written here; prompts are those deployed.
+"""
 
 import json
 import re
@@ -35,6 +38,27 @@ class Example:
     """As it comes into the text box, with masks."""
     original: str = ""
     """The same world with nothing masked, if known: what predictions are compared with."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text to continue."""
+
+    label: str
+    prompt: str
+    truth: str = ""
+    """What should be generated, where that is known."""
+
+
+def find_prompts(folder: Path) -> list[Prompt]:
+    """Return the prompts in `prompts.json`, none if it is missing or broken."""
+    path = folder / "prompts.json"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        return [Prompt(str(entry["label"]), str(entry["prompt"]), str(entry.get("truth", ""))) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        print(f"No prompts from {path.name}: {error!r}", file=sys.stderr)
+        return []
 
 
 def find_examples(folder: Path, data: Pin | None, mask: str, count: Callable[[str], int]) -> list[Example]:

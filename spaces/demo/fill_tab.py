@@ -11,6 +11,7 @@ import plots
 import worlds
 from examples import Example
 from filling import Filler, Refused
+from status import line
 
 INTRODUCTION = (
     "A world is one or more Lorenz systems and what was observed of them. Hide numbers behind "
@@ -77,7 +78,7 @@ def _lay_inputs(first: Example, examples: Sequence[Example]) -> Inputs:
         elem_id="world",
         html_attributes=gr.InputHTMLAttributes(spellcheck=False, autocapitalize="off", autocorrect="off"),
     )
-    with gr.Row(elem_id="buttons"):
+    with gr.Row(elem_classes="buttons"):
         fill = gr.Button("Fill masks", variant="primary", elem_id="fill", min_width=90)
         sigma = gr.Button("Mask σ", elem_id="sigma", min_width=90)
         clear = gr.Button("Clear", elem_id="clear", min_width=90)
@@ -146,14 +147,14 @@ def _show(filler: Filler, text: str, original: str) -> tuple[Any, ...]:
     try:
         answer = filler.fill(text)
     except Refused as refusal:
-        return (_status(str(refusal), "error"), *_nothing(_draw(text, filler.mask, quiet=True))[1:])
+        return (line(str(refusal), "error"), *_nothing(_draw(text, filler.mask, quiet=True))[1:])
     hidden = filler.hidden(original, text) if original else []
     for at, mask in enumerate(answer["masks"]):
         mask["truth"] = hidden[at] if at < len(hidden) else None
     count = len(answer["masks"])
     choices = [(f"Mask {mask['index']}:  {mask['context']}", mask["index"]) for mask in answer["masks"]]
     return (
-        _status(f"{count} mask{'s' if count > 1 else ''} filled; {answer['length']:,} tokens read."),
+        line(f"{count} mask{'s' if count > 1 else ''} filled; {answer['length']:,} tokens read."),
         answer,
         _mask_table(answer["masks"]),
         gr.Dropdown(choices=choices, value=1, visible=True),
@@ -174,7 +175,7 @@ def _hide(filler: Filler, text: str, original: str) -> tuple[str, str, str]:
     try:
         masked = worlds.mask_sigma(text or "", filler.mask, filler.count_tokens)
     except ValueError as problem:
-        return text, original, _status(str(problem), "error")
+        return text, original, line(str(problem), "error")
     return masked, original if filler.mask in text else text, ""
 
 
@@ -239,8 +240,3 @@ def _draw(text: str, mask: str, filled: str | None = None, quiet: bool = False) 
         figures += plots.orbit(trajectory.values, trajectory.guesses)
     note = f'<p class="quiet">{escape(trajectory.note)}</p>' if trajectory.note else ""
     return f'<h3>Trajectory</h3>{note}<div class="figures">{figures}</div>'
-
-
-def _status(message: str, kind: str = "done") -> str:
-    role = "alert" if kind == "error" else "status"
-    return f'<p class="{kind}" role="{role}">{escape(message)}</p>'

@@ -6,7 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModelForMaskedLM
+
+from loading import load
+from settings import Pin
 
 MAX_CHARACTERS = 100_000
 """Longer text is refused before it is tokenized."""
@@ -50,18 +53,9 @@ class Filler:
         self.mask: str = tokenizer.mask_token
 
     @classmethod
-    def load(cls, repo: str, revision: str | None) -> "Filler":
-        """Load a published model at one commit: stock code and safetensors only.
-
-        Args:
-            repo: Repository on the Hub, or a local folder.
-            revision: The commit; None for a folder.
-        """
-        tokenizer = AutoTokenizer.from_pretrained(repo, revision=revision, trust_remote_code=False)
-        model = AutoModelForMaskedLM.from_pretrained(
-            repo, revision=revision, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-        )
-        return cls(tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu"))
+    def load(cls, pin: Pin) -> "Filler":
+        """Load a published model at its commit."""
+        return cls(*load(pin, AutoModelForMaskedLM))
 
     @cached_property
     def limit(self) -> int | None:

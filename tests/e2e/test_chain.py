@@ -33,6 +33,12 @@ print(sum(a["score"] for a in answers) <= 1.0001, answers[0]["score"] >= answers
 print(ast.literal_eval(answers[0]["sequence"])["description"]["num_sys"])
 """
 
+WRITE = """
+from transformers import pipeline
+write = pipeline("text-generation", model="lab/double-a-minigpt", trust_remote_code=True)
+print(write("{ABBAB,", max_new_tokens=20, do_sample=False)[0]["generated_text"])
+"""
+
 PINS = """
 import json
 from huggingface_hub import HfApi, hf_hub_download
@@ -51,12 +57,14 @@ print(json.dumps({
 """
 
 
-def test_quickstart_says_what_it_made_and_that_it_beats_the_baseline(chain):
+def test_quickstart_says_what_it_made_and_what_its_models_learnt(chain):
     rows = re.findall(r"^Recover σ: integer part masked +(\S.*?) +([\d.]+) +([\d.]+)$", chain.stdout, re.MULTILINE)
     scores = {name: (float(value), float(baseline)) for name, value, baseline in rows}
     assert scores["top-1 accuracy"][0] > scores["top-1 accuracy"][1]
     assert scores["RMSE"][0] < scores["RMSE"][1]
-    for path in ("/datasets/lab/lorenz-tiny", "/lab/lorenz-tiny-roberta", "/spaces/lab/demo"):
+    assert re.search(r"^Exact match +exact match +1\.0000 ", chain.stdout, re.MULTILINE)
+    made = ("/datasets/lab/lorenz-tiny", "/lab/lorenz-tiny-roberta", "/datasets/lab/double-a", "/lab/double-a-minigpt")
+    for path in (*made, "/spaces/lab/demo"):
         assert re.search(rf"http://127\.0\.0\.1:\d+{path}$", chain.stdout, re.MULTILINE)
     assert "next: hubkit quickstart --serve" in chain.stderr
 
@@ -72,6 +80,15 @@ def test_plain_transformers_fills_a_mask(chain):
     assert all(token.strip().isdigit() for token in json.loads(tokens.replace("'", '"')))
     assert ordered == "True True"
     assert systems == "1"
+
+
+def test_plain_transformers_writes_what_the_rule_makes(chain):
+    assert chain.python(WRITE).splitlines()[-1].startswith("{ABBAB,AABBAAB")
+
+
+def test_the_models_answer_in_a_terminal(chain):
+    written = chain.hubkit("prompt", "lab/double-a-minigpt", "--temperature", 0, "{BABBA,")
+    assert written.stdout.strip() == "{BABBA,BAABBAA"
 
 
 def test_hf_downloads_what_the_manifest_says(chain, tmp_path):
@@ -118,7 +135,7 @@ def test_evaluate_from_the_hub_gives_the_published_numbers(chain):
 
 
 @pytest.mark.browser
-def test_the_space_runs_from_the_hub_and_fills_a_world_in_a_browser(chain, browser, tmp_path):
+def test_the_space_runs_from_the_hub_and_shows_both_models_in_a_browser(chain, browser, tmp_path):
     url = f"http://127.0.0.1:{_free_port()}"
     with (tmp_path / "log").open("w") as log:
         command = [chain.bin / "hubkit", "space", "run", "lab/demo", "--port", url.rpartition(":")[2]]
@@ -131,6 +148,12 @@ def test_the_space_runs_from_the_hub_and_fills_a_world_in_a_browser(chain, brows
             page.locator("#chart svg").wait_for(timeout=30_000)
             assert "lab/lorenz-tiny-roberta@" in page.locator("#foot").inner_text()
             page.screenshot(path=tmp_path / "space.png", full_page=True)
+            page.get_by_role("tab", name="Generate").click()
+            page.fill("#temperature input[type=number]", "0")
+            page.press("#temperature input[type=number]", "Tab")
+            page.click("#generate")
+            page.locator("#progress p", has_text=" s: ").wait_for()
+            assert "right" in page.locator("#continuation .verdict").inner_text()
             page.close()
         finally:
             served.send_signal(signal.SIGINT)

@@ -14,9 +14,13 @@ from typing import NamedTuple
 
 import pytest
 
-from hubkit.resources import load_module, resource
+from hubkit.demo import copy_app
+from hubkit.resources import load_module
 
+WRITER = "lab/rewriting-tiny-minigpt"
 MODEL, DATA, COMMIT = "lab/lorenz-tiny-roberta", "lab/lorenz-tiny", "0123456789abcdef0123456789abcdef01234567"
+READS = 200
+"""Tokens that the tiny minigpt reads."""
 LIMIT = 380
 """Tokens that the tiny model reads."""
 WORLD = (
@@ -41,9 +45,17 @@ def world() -> str:
 
 
 @pytest.fixture(scope="session")
-def demo():
+def space_folder(tmp_path_factory) -> Path:
+    """The app as it is deployed, with what it needs to run a minigpt, and without settings."""
+    folder = tmp_path_factory.mktemp("composed") / "demo"
+    copy_app(folder, ["roberta", "minigpt"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(space_folder):
     """Return a function that imports one file of the Space, with its neighbours in reach."""
-    folder = resource("spaces", "demo")
+    folder = space_folder
 
     def load(name: str):
         sys.path.insert(0, str(folder))
@@ -80,10 +92,42 @@ def tiny_model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def hub_cache(tmp_path_factory, tiny_model) -> Path:
-    """An HF_HOME in which the tiny model lies as if fetched from the Hub at its commit."""
+def tiny_writer(tmp_path_factory) -> Path:
+    """A folder with a one-layer minigpt of random weights that reads both ways."""
+    import torch
+
+    from hubkit.models.minigpt.configuration_minigpt import MiniGPTConfig
+    from hubkit.models.minigpt.modeling_minigpt import MiniGPTForCausalLM
+    from hubkit.tokenizers import make_tokenizer, save_tokenizer
+
+    folder = tmp_path_factory.mktemp("writer")
+    tokenizer = make_tokenizer("characters:AB")
+    directions = ["<|forward|>", "<|backward|>"]
+    tokenizer.add_special_tokens({"extra_special_tokens": directions})
+    torch.manual_seed(0)
+    config = MiniGPTConfig(
+        vocab_size=len(tokenizer), n_layer=1, n_head=2, n_embd=16, block_size=READS, initializer_range=0.3,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, direction="both",
+        direction_tokens=dict(
+            zip(("forward", "backward"), tokenizer.convert_tokens_to_ids(directions), strict=True)
+        ),
+    )  # fmt: skip
+    MiniGPTConfig.register_for_auto_class()
+    MiniGPTForCausalLM.register_for_auto_class("AutoModelForCausalLM")
+    MiniGPTForCausalLM(config).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+    # What a Space must never run.
+    (folder / "modeling_minigpt.py").write_text("raise SystemExit('code of the repository ran')\n")
+    (folder / "configuration_minigpt.py").write_text("raise SystemExit('code of the repository ran')\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hub_cache(tmp_path_factory, tiny_model, tiny_writer) -> Path:
+    """An HF_HOME in which the tiny models lie as if fetched from the Hub at their commit."""
     home = tmp_path_factory.mktemp("hf")
-    shutil.copytree(tiny_model, home / "hub" / f"models--{MODEL.replace('/', '--')}" / "snapshots" / COMMIT)
+    for repo, folder in ((MODEL, tiny_model), (WRITER, tiny_writer)):
+        shutil.copytree(folder, home / "hub" / f"models--{repo.replace('/', '--')}" / "snapshots" / COMMIT)
     return home
 
 
@@ -96,15 +140,15 @@ def space_environment(hub_cache) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def app(tmp_path_factory, space_environment) -> Iterator[App]:
+def app(tmp_path_factory, space_folder, space_environment) -> Iterator[App]:
     """The Space, served by its own process from a copy of its folder."""
     folder = tmp_path_factory.mktemp("space") / "demo"
-    shutil.copytree(resource("spaces", "demo"), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(space_folder, folder, ignore=shutil.ignore_patterns("__pycache__"))
     pin = {"revision": COMMIT}
     space = {
         "format": 1,
         "title": "Lorenz worlds",
-        "models": [{"repo": MODEL, **pin}],
+        "models": [{"repo": MODEL, **pin}, {"repo": WRITER, **pin}],
         "datasets": [{"repo": DATA, **pin}],
     }
     (folder / "space.json").write_text(json.dumps(space), encoding="utf-8")
@@ -115,6 +159,8 @@ def app(tmp_path_factory, space_environment) -> Iterator[App]:
         {"label": "Nothing masked", "text": WORLD},
     ]
     (folder / "examples.json").write_text(json.dumps(examples), encoding="utf-8")
+    prompts = [{"label": "{AAB,", "prompt": "{AAB,", "truth": "AAAAB"}, {"label": "{B,", "prompt": "{B,", "truth": "B"}]
+    (folder / "prompts.json").write_text(json.dumps(prompts), encoding="utf-8")
     with (folder.parent / "log").open("w+") as log:
         port = _free_port()
         process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """The Space's public endpoint, as another program calls it."""
 
 import json
+import re
 
 import pytest
 from gradio_client import Client
@@ -29,5 +30,35 @@ def test_a_refusal_reaches_the_caller_as_its_message(client, world):
         client.predict(world, api_name="/fill")
 
 
-def test_fill_is_all_that_is_public(client):
-    assert list(client.view_api(return_format="dict", print_info=False)["named_endpoints"]) == ["/fill"]
+def test_generate_answers_with_the_text_in_reading_order(client):
+    forward = client.predict("{AAB,", 12, 0.8, 0, 1.0, 5, "forward", api_name="/generate")
+    assert json.loads(json.dumps(forward)) == forward
+    assert forward["text"] == "{AAB," + forward["new"]
+    assert (forward["tokens"], forward["ended"]) in [(12, "length"), (forward["tokens"], "token")]
+    assert client.predict("{AAB,", 12, 0.8, 0, 1.0, 5, "forward", api_name="/generate") == forward
+    backward = client.predict(",AAB}", 12, 0.8, 0, 1.0, 5, "backward", api_name="/generate")
+    assert backward["text"] == backward["new"] + ",AAB}"
+
+
+def test_generate_needs_a_prompt_alone(client):
+    assert client.predict("{AAB,", api_name="/generate")["text"].startswith("{AAB,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["AXB"], "Prompt: character 2, 'X', is one that the model's vocabulary can't spell"),
+        (["A" * 200], "Prompt: it takes 201 tokens, and this model reads 200; shorten it."),
+        (["A", 513], "513 tokens are too many at once; ask for 512 at most"),
+        (["A", 5, -1.0], "Temperature: -1.0 is not 0 or more"),
+        (["A", 5, 1.0, 0, 1.0, 0, "up"], "Direction: this model was trained both, not up"),
+    ],
+)
+def test_generate_refuses_with_its_message(client, arguments, message):
+    with pytest.raises(AppError, match=re.escape(message)):
+        client.predict(*arguments, api_name="/generate")
+
+
+def test_nothing_else_is_public(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert sorted(named) == ["/fill", "/generate"]

@@ -165,7 +165,8 @@ def test_text_that_is_no_world_is_filled_and_not_drawn(page):
 
 def test_the_foot_names_model_and_data_at_their_commits(page):
     links = page.locator("#foot a")
-    assert links.all_inner_texts() == ["lab/lorenz-tiny-roberta@0123456", "lab/lorenz-tiny@0123456"]
+    repos = ["lab/lorenz-tiny-roberta", "lab/rewriting-tiny-minigpt", "lab/lorenz-tiny"]
+    assert links.all_inner_texts() == [f"{repo}@0123456" for repo in repos]
     assert "/datasets/lab/lorenz-tiny/tree/0123456789abcdef" in links.last.get_attribute("href")
 
 

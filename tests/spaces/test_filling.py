@@ -12,7 +12,7 @@ def filling(demo):
 
 @pytest.fixture(scope="module")
 def filler(filling, tiny_model):
-    return filling.Filler.load(str(tiny_model), None)
+    return filling.Filler.load(filling.Pin(str(tiny_model), None))
 
 
 def test_each_mask_gets_its_likeliest_tokens(filler, world):

@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from hubkit.resources import resource
-
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -123,11 +121,27 @@ class TestExamples:
         assert "lab/d@0123456: OSError('no route')" in capsys.readouterr().err
 
 
-def test_the_space_needs_only_what_it_requires():
-    folder = resource("spaces", "demo")
+class TestPrompts:
+    def test_are_read_with_their_truth_if_they_have_one(self, examples, tmp_path):
+        entries = [{"label": "a", "prompt": "{A,", "truth": "AA"}, {"label": "b", "prompt": "Once"}]
+        (tmp_path / "prompts.json").write_text(json.dumps(entries), encoding="utf-8")
+        found = examples.find_prompts(tmp_path)
+        assert found == [examples.Prompt("a", "{A,", "AA"), examples.Prompt("b", "Once", "")]
+
+    @pytest.mark.parametrize("content", [None, "{", '[{"label": "no prompt"}]', "[1]"])
+    def test_broken_ones_leave_the_page_without(self, examples, tmp_path, capsys, content):
+        if content is not None:
+            (tmp_path / "prompts.json").write_text(content, encoding="utf-8")
+        assert examples.find_prompts(tmp_path) == []
+        assert ("No prompts from prompts.json" in capsys.readouterr().err) == (content is not None)
+
+
+def test_the_space_needs_only_what_it_requires(space_folder):
+    folder = space_folder
     required = {re.split(r"[<>=]", line)[0] for line in (folder / "requirements.txt").read_text().split()}
-    files = list(folder.glob("*.py"))
-    own = {file.stem for file in files}
+    files = list(folder.rglob("*.py"))
+    assert "modeling_minigpt.py" in [file.name for file in files]
+    own = {file.stem for file in files} | {"hubkit_models"}
     imported = set()
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -136,15 +150,15 @@ def test_the_space_needs_only_what_it_requires():
                 if isinstance(node, ast.ImportFrom)
                 else [alias.name for alias in getattr(node, "names", [])]
             )
-            if isinstance(node, ast.Import | ast.ImportFrom):
+            if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0):
                 imported |= {str(name).split(".")[0] for name in names}
     assert imported - own - set(sys.stdlib_module_names) <= required
     assert "hubkit" not in imported
 
 
-def test_a_space_that_cant_start_says_why(space_environment, tmp_path):
+def test_a_space_that_cant_start_says_why(space_environment, space_folder, tmp_path):
     process = subprocess.run(
-        [sys.executable, str(resource("spaces", "demo", "app.py"))],
+        [sys.executable, str(space_folder / "app.py")],
         cwd=tmp_path,
         env={**space_environment, "HUBKIT_SPACE_MODEL": "lab/absent", "HUBKIT_SPACE_REVISION": SHA},
         capture_output=True,

@@ -1,90 +1,20 @@
-"""The demo Space: composed for a model at a commit, and served on this machine."""
+"""Fetches a Space and serves it on this machine."""
 
 import importlib.util
-import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 from hubkit.errors import UserError
-from hubkit.hub import Commit, load_rows, resolve
+from hubkit.hub import resolve
 from hubkit.hub_errors import explained
 from hubkit.ports import free_port
-from hubkit.resources import resource
 
 DEFAULT_PORT = 7860
-EXAMPLES = 4
-_SOURCES = ("*.py", "*.css", "requirements.txt")
-
-
-def compose_space(model: str, folder: Path, title: str | None = None, revision: str | None = None) -> dict[str, Any]:
-    """Write a Space folder that shows a published model, pinned to the commit that `revision` means now.
-
-    Args:
-        model: Repository of the model.
-        folder: Where to write; a Space that was composed there is replaced.
-        title: Of the page; None names it after the model.
-        revision: Of the model; None is its newest.
-
-    Returns:
-        The content of `space.json`: what is pinned.
-
-    Raises:
-        UserError: The model is not on the Hub or has no lineage, or the folder holds something else.
-    """
-    if folder.exists() and not (folder / "space.json").is_file():
-        raise UserError(f"{folder} is there and is no Space that hubkit composed; choose another folder")
-    commit = resolve(model, revision, "model")
-    lineage = _lineage(commit)
-    pins = {
-        "format": 1,
-        "title": title or f"Fill in a world: {lineage['name']}",
-        "models": [{"repo": commit.repo, "revision": commit.revision}],
-        "datasets": [{"repo": d["repo"], "revision": d["revision"]} for d in lineage["datasets"]],
-    }
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for pattern in _SOURCES:
-        for source in sorted(resource("spaces", "demo").glob(pattern)):
-            shutil.copyfile(source, folder / source.name)
-    (folder / "space.json").write_text(json.dumps(pins, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    examples = json.dumps(_examples(lineage), indent=1, ensure_ascii=False)
-    (folder / "examples.json").write_text(examples + "\n", encoding="utf-8")
-    return pins
-
-
-def _lineage(commit: Commit) -> dict[str, Any]:
-    """Return the `run.json` of a model on the Hub."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        with explained(commit.repo):
-            path = hf_hub_download(commit.repo, "run.json", revision=commit.revision)
-    except EntryNotFoundError:
-        raise UserError(f"model: {commit.repo} has no run.json, so it is not a model that hubkit published") from None
-    return json.loads(Path(path).read_text())
-
-
-def _examples(lineage: dict[str, Any]) -> list[dict[str, str]]:
-    """Return some worlds of the test split with σ's integer part masked, and what the mask hides."""
-    recipe, dataset = lineage["recipe"]["dataset"], lineage["datasets"][0]
-    rows = load_rows(dataset["repo"], dataset["revision"], recipe["test"], recipe["config"], (recipe["column"],))
-    examples = []
-    for number, text in enumerate(rows[recipe["column"]][:EXAMPLES], start=1):
-        before, key, after = text.partition("'params': [")
-        integer, dot, rest = after.partition(".")
-        if key and dot and integer.isdigit():
-            examples.append(
-                {"label": f"Test world {number}", "text": f"{before}{key}?.{rest}", "truth": integer},
-            )
-    return examples
 
 
 def fetch_space(repo: str, folder: Path, revision: str | None = None) -> Path:
