@@ -237,11 +237,11 @@ def _members(annotation: Any) -> list[Any]:
 
 
 def _tags(kind: Any) -> list[str]:
-    """Return the names by which a model says which it is: the values of its first field with fixed ones."""
+    """Return the name by which a model says which it is: the value of its first field that can have but one."""
     if not _is_model(kind):
         return []
     literals = (field.annotation for field in kind.model_fields.values() if get_origin(field.annotation) is Literal)
-    return [str(value) for value in get_args(next(literals, None))]
+    return [str(value) for value in next((get_args(one) for one in literals if len(get_args(one)) == 1), ())]
 
 
 def _fields(kinds: Iterable[Any]) -> list[str]:

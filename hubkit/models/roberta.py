@@ -11,11 +11,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, RobertaForMaskedLM
 
 
-class RobertaSpec(Spec):
-    """The shape of a RoBERTa masked language model."""
+class RobertaShape(Spec):
+    """What the specs of RoBERTa and its kin have in common."""
 
-    architecture: Literal["roberta"] = "roberta"
-    kind: ClassVar[Literal["masked"]] = "masked"
     hidden_size: Annotated[int, Field(gt=0)] = 720
     intermediate_size: Annotated[int, Field(gt=0)] = 2880
     num_hidden_layers: Annotated[int, Field(gt=0)] = 12
@@ -37,6 +35,40 @@ class RobertaSpec(Spec):
             )
         return self
 
+    def fields(self, tokenizer: "PreTrainedTokenizerFast", longest: int) -> dict[str, Any]:
+        """Return the fields of the config.
+
+        Args:
+            tokenizer: Gives vocabulary size and special ids.
+            longest: Tokens of the longest sequence in the data.
+
+        Raises:
+            UserError: `max_length` is set and the data has longer sequences.
+        """
+        if self.max_length is not None and longest > self.max_length:
+            raise UserError(
+                f"model.max_length: {self.max_length} is less than the longest sequence of the data, {longest} tokens; "
+                "raise it, or leave it out to derive it"
+            )
+        special: dict[str, Any] = {
+            name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")
+        }
+        return {
+            **self.model_dump(exclude={"architecture", "max_length"}),
+            **special,
+            "vocab_size": len(tokenizer),
+            # RoBERTa counts positions from pad_token_id + 1, whatever that id is.
+            "max_position_embeddings": (self.max_length or longest) + special["pad_token_id"] + 1,
+            "type_vocab_size": 1,
+        }
+
+
+class RobertaSpec(RobertaShape):
+    """The shape of a RoBERTa masked language model."""
+
+    architecture: Literal["roberta"] = "roberta"
+    kind: ClassVar[Literal["masked"]] = "masked"
+
     def make(self, tokenizer: "PreTrainedTokenizerFast", longest: int) -> "RobertaForMaskedLM":
         """Return a model with fresh weights, drawn from torch's generator.
 
@@ -49,21 +81,4 @@ class RobertaSpec(Spec):
         """
         from transformers import RobertaConfig, RobertaForMaskedLM
 
-        if self.max_length is not None and longest > self.max_length:
-            raise UserError(
-                f"model.max_length: {self.max_length} is less than the longest sequence of the data, {longest} tokens; "
-                "raise it, or leave it out to derive it"
-            )
-        shape = self.model_dump(exclude={"architecture", "max_length"})
-        special: dict[str, Any] = {
-            name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")
-        }
-        config = RobertaConfig(
-            **shape,
-            **special,
-            vocab_size=len(tokenizer),
-            # RoBERTa counts positions from pad_token_id + 1, whatever that id is.
-            max_position_embeddings=(self.max_length or longest) + special["pad_token_id"] + 1,
-            type_vocab_size=1,
-        )
-        return RobertaForMaskedLM(config)
+        return RobertaForMaskedLM(RobertaConfig(**self.fields(tokenizer, longest)))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from transformers import AttentionInterface, AttentionMaskInterface, AutoModelForCausalLM
 
-from hubkit.models.minigpt import MiniGPTConfig, MiniGPTForCausalLM, register
+from hubkit.models.minigpt import MiniGPTConfig, MiniGPTForCausalLM
 from hubkit.models.minigpt.layers_minigpt import rotate, rotation_of
+from hubkit.models.own import register
 
 MODERN = {"position": "rope", "mlp": "swiglu", "norm": "rmsnorm"}
 VARIANTS = {"plain": {}, "modern": MODERN}
@@ -352,7 +353,7 @@ def test_a_process_without_hubkit_loads_it_and_computes_the_same_bits(tmp_path):
 def test_hubkits_own_class_needs_no_trust(tmp_path):
     model = tiny(**MODERN)
     model.save_pretrained(tmp_path)
-    register()
+    register("minigpt")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path, trust_remote_code=False)
     assert type(loaded) is MiniGPTForCausalLM
     with torch.no_grad():

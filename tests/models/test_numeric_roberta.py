@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from hubkit.corpora.registry import find
 from hubkit.errors import UserError
-from hubkit.models.numeric_roberta import NumericRobertaConfig, NumericRobertaSpec, register
+from hubkit.models.numeric_roberta import NumericRobertaConfig, NumericRobertaSpec
 from hubkit.models.numeric_roberta.numbers_numeric_roberta import _BEYOND, Numbers, written
+from hubkit.models.own import register
 from hubkit.tokenizers import save_tokenizer
 from hubkit.tokenizers.lorenz import lorenz_tokenizer
 from hubkit.tokenizers.numeric import VOCABULARY, numeric_lorenz_tokenizer
@@ -243,7 +244,7 @@ def test_auto_classes_load_it_by_hubkits_own_code(tmp_path):
 
     net = model()
     net.save_pretrained(tmp_path)
-    register()
+    register("numeric_roberta")
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path, trust_remote_code=False).eval()
     assert type(loaded) is type(net) and type(net).__module__.startswith("hubkit.models")
     batch = NUMBERS.batch([WORLD])

@@ -17,7 +17,8 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerFast
 
-from hubkit.models.recurrent import RecurrentConfig, RecurrentForCausalLM, RecurrentSpec, register
+from hubkit.models.own import register
+from hubkit.models.recurrent import RecurrentConfig, RecurrentForCausalLM, RecurrentSpec
 from hubkit.models.recurrent.spec import SIZES
 
 torch.set_num_threads(1)
@@ -422,7 +423,7 @@ def test_a_loaded_model_trains_what_it_reads_with(cell, tmp_path):
 
 def test_hubkit_loads_its_own_class_without_trust(tmp_path):
     small("gru").save_pretrained(tmp_path)
-    register()
+    register("recurrent")
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert type(model) is RecurrentForCausalLM
     assert torch.equal(model(rows(1, 5)).logits, MODELS["gru"](rows(1, 5)).logits)
