@@ -85,16 +85,20 @@ def test_a_seed_gives_its_text_again(page):
     generate(page, "{AAB,", temperature=2, tokens=40)
     seed = wait_for_end(page).rpartition("Seed ")[2].rstrip(".")
     first = parts(page)
-    page.fill("#seed input", seed)
-    page.press("#seed input", "Tab")
-    for _ in range(2):
+    for chosen in (str(int(seed) + 1), seed):  # another one between, so that what is compared is new
+        page.fill("#seed input", chosen)
+        page.press("#seed input", "Tab")
         page.click("#generate")
-        page.locator("#progress p", has_text=f"Seed {seed}.").wait_for()
-        assert parts(page) == first
+        page.locator("#progress p", has_text=f"Seed {chosen}.").wait_for()
+    page.wait_for_function(
+        "text => document.querySelector('#continuation .written').textContent === text", arg=first[1][1]
+    )
+    assert parts(page) == first
 
 
 def test_it_streams_and_stops(page):
     generate(page, "{A", temperature=2, tokens=190)
+    page.locator("#progress p").wait_for()  # it has begun: what has not can't be stopped
     page.click("#stop")
     page.locator("#progress p", has_text="Stopped.").wait_for()
     page.wait_for_timeout(300)
