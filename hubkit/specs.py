@@ -237,11 +237,12 @@ def _members(annotation: Any) -> list[Any]:
 
 
 def _tags(kind: Any) -> list[str]:
-    """Return the name by which a model says which it is: the value of its first field that can have but one."""
+    """Return the names by which a model says which it is: the fixed values of a field, best of one that has but one."""
     if not _is_model(kind):
         return []
-    literals = (field.annotation for field in kind.model_fields.values() if get_origin(field.annotation) is Literal)
-    return [str(value) for value in next((get_args(one) for one in literals if len(get_args(one)) == 1), ())]
+    annotations = (field.annotation for field in kind.model_fields.values())
+    fixed = [get_args(annotation) for annotation in annotations if get_origin(annotation) is Literal]
+    return [str(value) for value in min(fixed, key=lambda values: len(values) > 1, default=())]
 
 
 def _fields(kinds: Iterable[Any]) -> list[str]:
