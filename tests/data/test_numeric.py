@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hubkit.corpora.registry import find
 from hubkit.data.objectives.masked import FocusSpec
 from hubkit.data.objectives.numeric import NumericMaskedSpec
-from hubkit.data.objectives.whole_numbers import number_parts, number_spans, number_starts
+from hubkit.data.objectives.whole_numbers import number_parts, number_starts
 from hubkit.data.tokens import Sample
 from hubkit.errors import UserError
 from hubkit.models.numeric_roberta import NumericRobertaSpec
@@ -25,6 +25,13 @@ SIGMA = FocusSpec(after="'params':", skip=1, tokens=1, probability=1.0)
 
 lorenz_tokenizer = lorenz.lorenz_tokenizer()
 LORENZ = lorenz_tokenizer.get_vocab()
+
+
+def number_spans(ids: np.ndarray, vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the numbers of a row begin and end (exclusive), in reading order."""
+    inside = np.concatenate([[False], number_parts(vocabulary)[ids], [False]])
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    return edges[::2], edges[1::2]
 
 
 def sample(text: str) -> Sample:

@@ -87,24 +87,9 @@ def test_a_missing_extra_is_named(monkeypatch):
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    moto = pytest.importorskip("moto.server", reason="moto is not installed")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    system = fsspec.filesystem("s3", skip_instance_cache=True)
-    system.mkdir("texts")
-    yield system
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    server.stop()
+def bucket(s3):
+    s3.mkdir("texts")
+    return s3
 
 
 def test_a_bucket(bucket):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fsspec
 import pytest
 import torch
 from huggingface_hub import HfApi, constants
@@ -225,24 +224,9 @@ def test_published_recipes_name_no_folder_of_this_machine(tmp_path):
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    moto = pytest.importorskip("moto.server", reason="moto is not installed")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    system = fsspec.filesystem("s3", skip_instance_cache=True)
-    system.mkdir("models")
-    yield system
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    server.stop()
+def bucket(s3):
+    s3.mkdir("models")
+    return s3
 
 
 def test_weights_come_from_s3(tmp_path, bucket):

@@ -26,21 +26,6 @@ def number_parts(vocabulary: Mapping[str, int]) -> np.ndarray:
     return parts
 
 
-def number_spans(ids: np.ndarray, vocabulary: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the numbers of a row begin and end.
-
-    Args:
-        ids: Token ids, integers of shape (tokens,). Something, such as a comma, stands between two numbers.
-        vocabulary: Ids by token.
-
-    Returns:
-        int64 starts and ends (exclusive) of shape (numbers,), in reading order.
-    """
-    inside = np.concatenate([[False], number_parts(vocabulary)[ids], [False]])
-    edges = np.flatnonzero(inside[1:] != inside[:-1])
-    return edges[::2], edges[1::2]
-
-
 def number_starts(ids: np.ndarray, parts: np.ndarray) -> np.ndarray:
     """Return for each token where the number that it is part of begins; for others, where they are themselves.
 
