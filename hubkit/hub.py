@@ -1,12 +1,15 @@
 """Questions to the Hub that several rooms ask; everything else goes to `huggingface_hub` and `datasets` directly."""
 
 import re
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hubkit.errors import UserError
-from hubkit.hub_errors import explained
+from hubkit.hub_errors import explained, passes
 
 if TYPE_CHECKING:
     import datasets
@@ -18,6 +21,11 @@ MODEL_FILES = [
 """What a release of a model may consist of (see hubkit.publishing.model); the card and pickles stay on the Hub."""
 
 _RELEASE = re.compile(r"v\d+\.\d+\.\d+")
+
+_WAITS = (5.0, 15.0, 45.0, 90.0)
+"""Seconds between the attempts of a question that must be answered; the client makes some of its own in each."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,41 @@ def check_token(repo: str) -> None:
         HfApi().whoami()
 
 
+def patiently(repo: str, ask: Callable[[], Answer]) -> Answer:
+    """Return what a question to the Hub gives; it is asked again for some minutes while the Hub can't be reached.
+
+    Args:
+        repo: What is asked about, for messages.
+        ask: The question.
+
+    Raises:
+        UserError: The Hub did not come back, or refuses.
+    """
+    with explained(repo):
+        for wait in _WAITS:
+            try:
+                return ask()
+            except Exception as error:
+                if not passes(error) or not _rested(wait):
+                    raise
+        return ask()
+
+
+def _rested(seconds: float) -> bool:
+    """Wait, and tell whether the program still goes on: where it ends, a thread that waits would hold it up."""
+    end = time.monotonic() + seconds
+    while (goes_on := threading.main_thread().is_alive()) and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.5))
+    return goes_on
+
+
 def load_rows(
-    repo: str, revision: str | None, split: str, config: str | None = None, columns: tuple[str, ...] = ()
+    repo: str,
+    revision: str | None,
+    split: str,
+    config: str | None = None,
+    columns: tuple[str, ...] = (),
+    alone: bool = False,
 ) -> "datasets.Dataset":
     """Return one split of a dataset, through plain `load_dataset`; offline, of what :func:`fetch_dataset` fetched.
 
@@ -82,11 +123,62 @@ def load_rows(
         split: Name of the split.
         config: Name of the config; None is the default one.
         columns: Columns that must be there; only these are kept. Empty keeps all.
+        alone: Fetch the files of this split only, which must be Parquet; else `datasets` fetches all that there are.
 
     Raises:
         UserError: The dataset, its config, its split or a column is not there.
     """
     import datasets
+
+    def load(place: str) -> Any:
+        if alone:
+            files = parquet_files(repo, revision, split, config)
+            return datasets.load_dataset("parquet", data_files={split: files}, split=split)
+        return datasets.load_dataset(place, config, split=split, revision=revision)
+
+    rows = _loaded(repo, revision, split, load)
+    assert isinstance(rows, datasets.Dataset)
+    for column in columns:
+        if column not in rows.column_names:
+            raise UserError(f"dataset: {repo} has no column {column!r} (it has {', '.join(rows.column_names)})")
+    return rows.select_columns(list(columns)) if columns else rows
+
+
+def parquet_files(repo: str, revision: str | None, split: str, config: str | None = None) -> list[str]:
+    """Return where the files of a split lie, as `datasets` finds them, without fetching any of them.
+
+    Args:
+        repo: ``owner/name``.
+        revision: The commit to read.
+        split: Name of the split.
+        config: Name of the config; None is the default one.
+
+    Returns:
+        Addresses that fsspec knows, in the order of the rows; offline, paths of what was fetched before.
+
+    Raises:
+        UserError: The dataset, its config or its split is not there, or holds no Parquet.
+    """
+    import datasets
+    from datasets.packaged_modules.parquet.parquet import Parquet
+
+    def load(place: str) -> "datasets.DatasetBuilder":
+        return datasets.load_dataset_builder(place, config, revision=revision)
+
+    builder = _loaded(repo, revision, split, load)
+    if not isinstance(builder, Parquet):
+        raise UserError(
+            f"dataset.streaming: {repo} holds no Parquet but {builder.name}; leave streaming out, or name its copy in "
+            "Parquet where the Hub has made one (dataset.revision=refs/convert/parquet)"
+        )
+    files = builder.config.data_files or {}
+    if split not in files:
+        raise UserError(f"dataset: {repo} has an unknown split {split!r} (it has {', '.join(map(str, files))}).")
+    return list(files[split])
+
+
+def _loaded(repo: str, revision: str | None, split: str, load: Callable[[str], Answer]) -> Answer:
+    """Return what `datasets` gives, told the name of a repository or, offline, its folder in the cache."""
     from datasets.exceptions import DatasetsError
     from huggingface_hub import is_offline_mode
 
@@ -96,24 +188,26 @@ def load_rows(
             # By itself `load_dataset` would take whatever commit of the dataset was prepared last.
             place = str(fetch_dataset(repo, _resolve_fetched(repo, revision, "dataset").revision))
         try:
-            rows = datasets.load_dataset(place, config, split=split, revision=revision)
+            return load(place)
+        except UserError:
+            raise
         except (DatasetsError, ValueError) as error:  # ValueError: no such config or split
             said = " ".join(str(error).split())
             raise UserError(f"dataset: can't load {split!r} of {repo}: {said}") from None
-    assert isinstance(rows, datasets.Dataset)
-    for column in columns:
-        if column not in rows.column_names:
-            raise UserError(f"dataset: {repo} has no column {column!r} (it has {', '.join(rows.column_names)})")
-    return rows.select_columns(list(columns)) if columns else rows
 
 
-def fetch_model(repo: str, revision: str) -> Path:
+def fetch_model(repo: str, revision: str, files: Sequence[str] = MODEL_FILES) -> Path:
     """Download a model repository at a commit and return its folder in the cache; offline, look for it there.
+
+    Args:
+        repo: ``owner/name``.
+        revision: The commit, 40 hex digits.
+        files: Patterns of the files that are wanted; the folder may have others, fetched before.
 
     Raises:
         UserError: The Hub is down or refuses; or we are offline and not all of it was fetched before.
     """
-    return _fetch(repo, revision, "model", MODEL_FILES)
+    return _fetch(repo, revision, "model", list(files))
 
 
 def fetch_dataset(repo: str, revision: str) -> Path:

@@ -71,6 +71,16 @@ def explained(repo: str) -> Iterator[None]:
         raise explain(error, repo) from error
 
 
+def passes(error: BaseException) -> bool:
+    """Tell whether the same question may be answered a little later: the network failed, or the Hub is overloaded."""
+    import httpx2
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.HfHubHTTPError):
+        return error.response.status_code >= 500 or error.response.status_code in (408, 429)
+    return isinstance(error, httpx2.TransportError)
+
+
 def redact(text: str) -> str:
     """Return a text on one line, with everything that looks like a token, or is the current one, made ``***``."""
     from huggingface_hub import get_token

@@ -5,13 +5,14 @@ commit; with ``HF_HUB_OFFLINE=1`` a run on the node takes it from there, and not
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hubkit.data.sources import DatasetSpec
 from hubkit.errors import UserError
-from hubkit.hub import fetch_dataset, fetch_model, remember, resolve
+from hubkit.hub import MODEL_FILES, fetch_dataset, fetch_model, remember, resolve
+from hubkit.tokenizers.loading import TOKENIZER_FILES
 from hubkit.training.recipe import Recipe
 from hubkit.training.starting import on_hub
 
@@ -59,10 +60,15 @@ def prefetch(recipe: Recipe, datasets: Iterable[str] = (), models: Iterable[str]
         if data.repo is not None:
             fetched.append(_fetched(data.repo, data.revision, "dataset"))
             _check_splits(data, splits, fetched[-1].folder)
-    own = [where for where in (recipe.tokenizer, recipe.init_from) if on_hub(where)]
-    for name, kind in [*((name, "dataset") for name in datasets), *((name, "model") for name in (*own, *models))]:
-        repo, _, revision = str(name).partition("@")
-        fetched.append(_fetched(repo, revision or None, kind))
+    named: list[tuple[str, str, Sequence[str] | None]] = [(name, "dataset", None) for name in datasets]
+    if on_hub(recipe.tokenizer):
+        named.append((recipe.tokenizer, "model", TOKENIZER_FILES))
+    # After the tokenizer: of one that lies beside these weights, what is told in the end is all of the repository.
+    own = [recipe.init_from] if recipe.init_from and on_hub(recipe.init_from) else []
+    named += [(name, "model", MODEL_FILES) for name in (*own, *models)]
+    for name, kind, files in named:
+        repo, _, revision = name.partition("@")
+        fetched.append(_fetched(repo, revision or None, kind, files))
     return list({(one.kind, one.repo, one.revision): one for one in fetched}.values())
 
 
@@ -88,9 +94,10 @@ def node_environment(recipe: Recipe) -> dict[str, str]:
     return {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home.absolute()), **moved, **tracker}
 
 
-def _fetched(repo: str, revision: str | None, kind: str) -> Fetched:
+def _fetched(repo: str, revision: str | None, kind: str, files: Sequence[str] | None = None) -> Fetched:
+    """Fetch a repository; of a model, the files of some patterns."""
     commit = resolve(repo, revision, kind)
-    folder = (fetch_dataset if kind == "dataset" else fetch_model)(repo, commit.revision)
+    folder = fetch_dataset(repo, commit.revision) if files is None else fetch_model(repo, commit.revision, files)
     remember(commit, revision, kind)
     sizes = [os.stat(path).st_size for path in folder.rglob("*") if path.is_file()]
     return Fetched(kind, repo, commit.revision, commit.release, folder, len(sizes), sum(sizes))

@@ -88,6 +88,7 @@ def run(target: str, overrides: Sequence[str]) -> int:
     from hubkit.training.loop import Requeued
     from hubkit.training.run import make_accelerator, train
     from hubkit.training.stopping import EX_TEMPFAIL
+    from hubkit.training.tracking import end_training
 
     accelerator = make_accelerator(recipe)
     if recipe.publish_to is not None:
@@ -97,7 +98,7 @@ def run(target: str, overrides: Sequence[str]) -> int:
         with progress_bar("steps") if main else nullcontext(_silent) as progress:
             folder = train(recipe, accelerator, progress, say if main else _mute)
     except Requeued as interruption:
-        accelerator.end_training()
+        end_training(accelerator)
         if main:
             say(f"hubkit: {interruption}")
         return EX_TEMPFAIL

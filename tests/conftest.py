@@ -1,7 +1,8 @@
-"""What tests of several folders share: a browser, and an S3."""
+"""What tests of several folders share: a browser, an S3, and a Hub."""
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -45,3 +46,35 @@ def s3(monkeypatch) -> Iterator[fsspec.AbstractFileSystem]:
     yield system
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def _hub(tmp_path_factory) -> Iterator[dict[str, str]]:
+    from hubkit.server import process
+
+    root = tmp_path_factory.mktemp("hub")
+    process.start(root, port=0)
+    yield process.client_environment(root)
+    process.stop(root)
+
+
+@pytest.fixture
+def here(_hub, monkeypatch, tmp_path: Path) -> Iterator:
+    """The API of a Hub that all clients in this process talk to, with caches of their own; one Hub for all tests."""
+    import datasets.config
+    from huggingface_hub import HfApi, HfFileSystem, constants
+
+    # The clients read their environment when they are imported, so their settings are set directly.
+    address = _hub["HF_ENDPOINT"]
+    monkeypatch.setenv("HF_TOKEN", _hub["HF_TOKEN"])
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache" / "hub"))
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", address)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache" / "datasets")
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path / "cache" / "downloads")
+    HfFileSystem.clear_instance_cache()
+    yield HfApi(endpoint=address, token=_hub["HF_TOKEN"])
+    HfFileSystem.clear_instance_cache()

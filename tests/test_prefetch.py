@@ -156,11 +156,17 @@ def test_all_that_a_recipe_names_comes_along_each_once(site):
     assert [(one["kind"], one["repo"], one["release"]) for one in fetched] == [
         ("dataset", "lab/worlds", "v1.0.0"), ("dataset", "lab/worlds", "v1.1.0"), ("model", "lab/base", "v1.0.0")
     ]  # fmt: skip
+    (site.folder / "tokens.yaml").write_text(EVERYTHING.replace("init_from: lab/base@v1.0.0\n", ""))
+    elsewhere = {"HF_HOME": str(site.folder / "elsewhere")}
+    fetched_there = json.loads(site.hubkit("prefetch", "tokens.yaml", "--json", **elsewhere))["fetched"]
+    assert sorted(path.name for path in Path(fetched_there[-1]["folder"]).iterdir()) == [
+        "tokenizer.json", "tokenizer_config.json"
+    ], "no weights where only the tokenizer is wanted"  # fmt: skip
     offline = (
         "from hubkit.training.recipe import read_recipe; from hubkit.training.starting import *\n"
         "recipe = read_recipe('all.yaml')\n"
         "print(len(tokenizer_of(recipe, find_commit(recipe.tokenizer))))\n"
-        "print(find_weights(recipe.init_from, find_commit(recipe.init_from))[0].name)"
+        "with find_weights(recipe.init_from, find_commit(recipe.init_from)) as (folder, _): print(folder.name)"
     )
     done = site.run(sys.executable, "-c", offline, HF_HUB_OFFLINE="1")
     assert done.stdout.split()[1:] == [fetched[-1]["revision"]], done.stderr

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubkit.randomness import generator, item_seed, item_seeds, stream_key
+from hubkit.randomness import Randoms, generator, item_seed, item_seeds, stream_key
 
 WORD = st.integers(0, 2**64 - 1)
 KEY = st.integers(0, 2**128 - 1)
@@ -72,6 +72,19 @@ def test_a_whole_block_of_seeds_is_the_same_seeds():
     for start, attempt in ((0, 0), (2**32 - 512, 3), (2**63 - 512, 0)):
         block = range(start, start + 1024)
         assert item_seeds(key, block, attempt) == [item_seed(key, index, attempt) for index in block]
+
+
+addresses = st.tuples(KEY, WORD, WORD)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(addresses, st.integers(0, 9)), min_size=1, max_size=12), st.booleans())
+def test_uniforms_of_many_items_are_those_of_their_generators(items, again):
+    items = items * 2 if again else items
+    randoms = Randoms([address for address, _ in items])
+    expected = np.concatenate([generator(*address).random(count) for address, count in items])
+    for _ in range(2):
+        assert np.array_equal(randoms.uniforms([count for _, count in items]), expected)
 
 
 def test_items_attempts_splits_seeds_and_versions_share_nothing():

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from hubkit.prompting import Generator
 
 
+_GROWTH = ("max_new_tokens", "temperature", "top_k", "top_p", "seed", "direction")
+"""Options that say how a text grows, which a masked model does not write."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
     app.command("prompt")(prompt)
 
 
 def prompt(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="A model on the Hub, or a model folder.")],
     text: Annotated[
         str | None, typer.Argument(help="What to continue (default: asked for, or lines of stdin).")
@@ -50,6 +55,8 @@ def prompt(
 
     disable_progress_bar()  # of the weights, which would stand above the first line
     generator = load_generator(find_model(model, revision), trust_remote_code)
+    if generator.kind == "masked":
+        _refuse_settings(context)
     settings = {
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed,
         "direction": direction,
@@ -65,6 +72,22 @@ def prompt(
     if text is not None:
         local = Path(model).is_dir()
         next_step(f"hubkit publish {model} OWNER/NAME" if local else f"hubkit space deploy OWNER/SPACE --model {model}")
+
+
+def _refuse_settings(context: typer.Context) -> None:
+    """Refuse options about how a text grows, for a model that fills masks.
+
+    Raises:
+        UserError: Names the first that was given.
+    """
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name in _GROWTH and source is not None and source.name != "DEFAULT":
+            option = parameter.opts[0]
+            raise UserError(
+                f"{option}: this model fills masks and writes no text, so it means nothing here; leave it out"
+            )
 
 
 def _talk(generator: "Generator", settings: dict[str, Any]) -> None:

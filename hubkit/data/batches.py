@@ -2,17 +2,19 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch.utils.data
 
 from hubkit.data.mixtures import allotted
 from hubkit.data.objectives.base import Objective
+from hubkit.data.ordering import drawn_order
 from hubkit.data.reading import Sequences
+from hubkit.data.streaming import EndlessStream, Stream
 from hubkit.data.tokens import Sample
 from hubkit.errors import UserError
-from hubkit.randomness import generator, stream_key
+from hubkit.randomness import Randoms, generator, stream_key
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +25,7 @@ class Source(NamedTuple):
 
     name: str
     """For messages."""
-    sequences: Sequences
+    sequences: Sequences | Stream
     ratio: float = 1.0
     """Its share of the sequences of a mixture, in proportion to the others'."""
 
@@ -66,26 +68,23 @@ class Batches(torch.utils.data.Dataset):
             mend = f"raise it to {-(-batch_size // processes) * processes}"
             raise UserError(f"training.batch_size: {batch_size} is not a multiple of the {processes} processes; {mend}")
         alone = len(sources) == 1
-        if alone and len(sources[0].sequences) < batch_size:
-            raise UserError(
-                f"training.batch_size: {batch_size} is more than the {len(sources[0].sequences)} sequences of "
-                f"{sources[0].name}; lower it"
-            )
         self.objective, self.batch_size, self.rank, self.processes = objective, batch_size, rank, processes
         self.micro_batch_size = micro_batch_size or batch_size // processes
         # In a mixture a source is read whole; alone, what fills no last batch waits for another epoch.
         self.sources = [
-            _Endless(source, (seed,) if alone else (seed, number), *((batch_size, length_pool) if alone else (1, 1)))
+            _endless(source, (seed,) if alone else (seed, number), *((batch_size, length_pool) if alone else (1, 1)))
             for number, source in enumerate(sources)
         ]
         self._ratios = [source.ratio for source in sources]
 
     def __len__(self) -> int:
-        """Steps until every source has been read once."""
+        """Steps until every source has been read once; of windows from a stream nobody knows."""
+        sizes = [source.per_epoch for source in self.sources if source.per_epoch is not None]
+        assert len(sizes) == len(self.sources)
 
         def are_read(steps: int) -> bool:
             given = allotted(steps * self.batch_size, self._ratios)
-            return all(count >= source.per_epoch for count, source in zip(given, self.sources, strict=True))
+            return all(count >= size for count, size in zip(given, sizes, strict=True))
 
         return bisect_left(range(1 << 40), True, key=are_read)
 
@@ -101,22 +100,36 @@ class Batches(torch.utils.data.Dataset):
 
     def tokens(self, step: int) -> int:
         """Return how many tokens the batch of a step has over all processes, padding left out."""
-        return sum(int(self.sources[run.source].lengths[run.numbers].sum()) for run in self._runs(step))
+        return sum(self.sources[run.source].tokens(run.numbers) for run in self._runs(step))
 
     def counts(self, steps: int) -> dict[str, int]:
         """Return how many sequences of each source are read in so many steps."""
         counts: dict[str, int] = {}
-        for source, count in zip(self.sources, allotted(steps * self.batch_size, self._ratios), strict=True):
+        for source, count in self._read(steps):
             counts[source.name] = counts.get(source.name, 0) + count
         return counts
 
+    def epochs(self, steps: int) -> float:
+        """Return how often the training data was read in so many steps; of a mixture, the source that takes longest."""
+        return min(source.epochs(count) for source, count in self._read(steps))
+
+    def marks(self, steps: int) -> list[Any]:
+        """Return what :meth:`go_to` needs to go on after so many steps: plain data, of each source little or None."""
+        return [source.mark(count) for source, count in self._read(steps)]
+
+    def go_to(self, marks: Sequence[Any]) -> None:
+        """Go on from a checkpoint. Without it the same batches come, but streams are read from the beginning."""
+        for source, mark in zip(self.sources, marks, strict=True):
+            source.go_to(mark)
+
     def described(self, step: int) -> str:
         """Return which sequences the batch of a step has, for people."""
-        found: dict[str, list[int]] = {}
+        found: dict[str, list[str]] = {}
         for run in self._runs(step):
-            found.setdefault(self.sources[run.source].name, []).extend(run.numbers.tolist())
+            source = self.sources[run.source]
+            found.setdefault(source.name, []).extend(source.shown(run.numbers))
         return "; ".join(
-            f"{', '.join(map(str, numbers[:8]))}{f' and {len(numbers) - 8} more' if len(numbers) > 8 else ''} of {name}"
+            f"{', '.join(numbers[:8])}{f' and {len(numbers) - 8} more' if len(numbers) > 8 else ''} of {name}"
             for name, numbers in found.items()
         )
 
@@ -124,7 +137,11 @@ class Batches(torch.utils.data.Dataset):
         """Return the batch of some sequences: each is its source, its epoch and its number."""
         samples = [self.sources[source][number] for source, _, number in places]
         addresses = [(self.sources[source].question_key, number, epoch) for source, epoch, number in places]
-        return self.objective.batch(samples, _Randoms(addresses))
+        return self.objective.batch(samples, Randoms(addresses))
+
+    def _read(self, steps: int) -> "Iterator[tuple[_Endless | EndlessStream, int]]":
+        """Yield each source, and how many of its sequences are read in so many steps."""
+        yield from zip(self.sources, allotted(steps * self.batch_size, self._ratios), strict=True)
 
     def _runs(self, step: int) -> "Iterator[_Run]":
         """Yield the sequences of a step, source by source and epoch by epoch."""
@@ -141,12 +158,21 @@ class _Run(NamedTuple):
     """Of sequences, in the order in which they are read: int64."""
 
 
+def _endless(source: Source, key: tuple[int, ...], block: int, length_pool: int) -> "_Endless | EndlessStream":
+    if isinstance(source.sequences, Stream):
+        return EndlessStream(source.name, source.sequences, key, block, length_pool)
+    return _Endless(source.name, source.sequences, key, block, length_pool)
+
+
 class _Endless:
     """A source that begins again when it is exhausted, each time in another order."""
 
-    def __init__(self, source: Source, key: tuple[int, ...], block: int, length_pool: int):
-        self.name, self.lengths, self._sequences = source.name, source.sequences.lengths, source.sequences
-        self.block, self.length_pool = block, length_pool
+    def __init__(self, name: str, sequences: Sequences, key: tuple[int, ...], block: int, length_pool: int):
+        if len(sequences) < block:
+            raise UserError(
+                f"training.batch_size: {block} is more than the {len(sequences)} sequences of {name}; lower it"
+            )
+        self.name, self._sequences, self._block, self._length_pool = name, sequences, block, length_pool
         self.per_epoch = len(self._sequences) // block * block
         self._order_key, self.question_key = stream_key("order", *key), stream_key("mask", *key)
         self._known: tuple[int, np.ndarray] = (-1, np.empty(0))
@@ -162,34 +188,30 @@ class _Endless:
             yield epoch, self._order(epoch)[place:stop]
             begin += stop - place
 
+    def tokens(self, numbers: np.ndarray) -> int:
+        """Return how many tokens sequences have."""
+        return int(self._sequences.lengths[numbers].sum())
+
+    def shown(self, numbers: np.ndarray) -> list[str]:
+        """Return what people call sequences."""
+        return [str(number) for number in numbers.tolist()]
+
+    def epochs(self, count: int) -> float:
+        """Return how often all have been read once so many were."""
+        return count / self.per_epoch
+
+    def mark(self, begin: int) -> None:
+        """Return nothing: every place is found at once."""
+
+    def go_to(self, mark: None) -> None:
+        """Do nothing."""
+
     def _order(self, epoch: int) -> np.ndarray:
         """Return the numbers of the sequences of an epoch in their order: int64."""
         if self._known[0] != epoch:
-            self._known = (epoch, self._drawn_order(epoch))
+            random = generator(self._order_key, epoch)
+            self._known = (epoch, drawn_order(random, self._sequences.lengths, self._block, self._length_pool))
         return self._known[1]
-
-    def _drawn_order(self, epoch: int) -> np.ndarray:
-        random = generator(self._order_key, epoch)
-        order = random.permutation(len(self._sequences))[: self.per_epoch]
-        if self.length_pool > 1:
-            pools = np.arange(len(order)) // (self.length_pool * self.block)
-            # By pool first and by length inside each; equal lengths stay in the order that was drawn.
-            order = order[np.lexsort((self.lengths[order], pools))]
-        return random.permutation(order.reshape(-1, self.block)).ravel()
-
-
-class _Randoms(Sequence[np.random.Generator]):
-    """Generators by their addresses, made when they are asked for: many objectives ask for none."""
-
-    def __init__(self, addresses: Sequence[tuple[int, int, int]]):
-        """Take key, index and attempt of each (see :func:`hubkit.randomness.generator`)."""
-        self._addresses = addresses
-
-    def __len__(self) -> int:
-        return len(self._addresses)
-
-    def __getitem__(self, index):
-        return generator(*self._addresses[index])
 
 
 class HeldOut:
@@ -209,5 +231,5 @@ class HeldOut:
         start = self._starts[batch]
         chosen = range(start, min(start + self.batch_size, self._starts.stop))
         return self.objective.batch(
-            [self.sequences[number] for number in chosen], _Randoms([(self._key, number, 0) for number in chosen])
+            [self.sequences[number] for number in chosen], Randoms([(self._key, number, 0) for number in chosen])
         )

@@ -51,14 +51,14 @@ class ReadingSpec(Spec):
             longest = int(rows.lengths.argmax())
             if self.length is not None and rows.lengths[longest] > self.length:
                 raise UserError(
-                    f"reading.length: row {longest} of {source} has {rows.lengths[longest]} tokens, more than "
-                    f"{self.length}; raise it, or read windows"
+                    f"reading.length: row {rows.number(longest)} of {source} has {rows.lengths[longest]} tokens, more "
+                    f"than {self.length}; raise it, or read windows"
                 )
             shortest = int(rows.lengths.argmin())
             if rows.lengths[shortest] <= more:
                 raise UserError(
-                    f"reading.form: row {shortest} of {source} has a single token, and no other by which it "
-                    "could be predicted; leave such rows out, or read windows"
+                    f"reading.form: row {rows.number(shortest)} of {source} has a single token, and no other by which "
+                    "it could be predicted; leave such rows out, or read windows"
                 )
             return Rows(rows)
         assert self.length is not None
@@ -100,7 +100,7 @@ class Windows:
             rows: The split.
             length: Tokens of a window.
             stride: Tokens from the beginning of a window to that of the next.
-            isolate: Whether samples say which document each token belongs to.
+            isolate: Whether samples say where another document begins.
             source: What the rows are called, for messages.
 
         Raises:
@@ -122,7 +122,5 @@ class Windows:
         if not self.isolate:
             return sample
         starts = self.rows.starts
-        first, last = starts.searchsorted(begin, "right"), starts.searchsorted(begin + self.length - 1, "right")
-        documents = np.zeros(self.length, np.int64)
-        documents[starts[first:last] - begin] = 1
-        return Sample(sample.ids, sample.learnt, sample.values, documents.cumsum())
+        first, last = starts.searchsorted((begin, begin + self.length - 1), "right").tolist()
+        return Sample(sample.ids, sample.learnt, sample.values, starts[first:last] - begin)

@@ -1,7 +1,8 @@
 """Where rows come from: a dataset on the Hub at one commit, or data on this machine, as token ids."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
@@ -10,10 +11,13 @@ from pydantic import Field, field_serializer, model_validator
 
 from hubkit.data.encoding import LOSS, Framing, Share, held
 from hubkit.data.flat_tokens import Part, load_flat
+from hubkit.data.parquet import ParquetSplit
+from hubkit.data.reading import ReadingSpec
+from hubkit.data.streaming import Stream
 from hubkit.data.tokens import TokenRows, tokenise
 from hubkit.errors import UserError
 from hubkit.files import file_sha256
-from hubkit.hub import Commit, load_rows, resolve
+from hubkit.hub import Commit, load_rows, parquet_files, resolve
 from hubkit.specs import Spec, canonical_json
 
 if TYPE_CHECKING:
@@ -66,8 +70,16 @@ class DatasetSpec(Spec):
     never reads it. Which rows is a hash of what they hold, so equal rows are in one split, in whatever order."""
     column: str = "text"
     """The text, or lists of token ids that were made before."""
+    marked: bool = True
+    """Where the objective learns what the column `loss` marks: whether this dataset has marks. Of one without, such as
+    natural text in `also_evaluate`, every token is asked for."""
     ratio: Annotated[float, Field(gt=0)] = 1.0
     """Share of its sequences in a mixture, in proportion to the others' ratios."""
+    streaming: bool = False
+    """Of a repository of Parquet: training begins at once, and fetches `train` as it goes on. On disk there is nothing
+    of it, in memory at most three pools. The other splits are fetched whole."""
+    pool_rows: Annotated[int, Field(gt=0)] = 10_000
+    """Of a stream, so many rows, or 256 MiB, are read and shuffled together: some row groups of its files, whole."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -80,6 +92,13 @@ class DatasetSpec(Spec):
                 raise ValueError(f"{name}: this is for a repository, and {given[0]} is given; leave it out")
         if self.held_out and len({self.train, self.validation, self.test}) < 3:
             raise ValueError("held_out: what is held out needs names of its own; let train, validation and test differ")
+        if self.streaming and self.repo is None:
+            raise ValueError(f"streaming: this is for a repository, and {given[0]} is given; leave it out")
+        if self.streaming and self.held_out:
+            raise ValueError(
+                "streaming: which rows are held_out is only known when all were read; name splits for validation and "
+                "test instead, or leave streaming out"
+            )
         return self
 
     @field_serializer("folder", "tokens", when_used="json")
@@ -138,9 +157,32 @@ class DatasetSpec(Spec):
         if self.tokens is not None:
             share = self.held_out or HELD_OUT
             return load_flat(self.tokens.expanduser(), self.config, revision, part, share, tokenizer, spare)
-        columns = (self.column, LOSS) if framing.marked else (self.column,)
-        rows = self._rows(revision, split if self.held_out is None else self.train, columns)
+        framing = framing._replace(marked=framing.marked and self.marked)
+        rows = self._rows(revision, split if self.held_out is None else self.train, self._columns(framing))
         return tokenise(rows, self.column, tokenizer, spare, framing, self._share(part))
+
+    def stream(
+        self, revision: str, tokenizer: "PreTrainedTokenizerFast", framing: Framing, reading: ReadingSpec, more: int
+    ) -> Stream:
+        """Return the sequences of `train`, none of which is fetched before it is wanted.
+
+        Args:
+            revision: Of the pin.
+            tokenizer: As in :meth:`load`.
+            framing: As in :meth:`load`.
+            reading: What a sequence is; its length must be said.
+            more: As :meth:`hubkit.data.reading.ReadingSpec.make` takes it.
+
+        Raises:
+            UserError: The dataset, split or column is not there; it is no Parquet; or it holds no text and no ids.
+        """
+        assert self.repo is not None
+        framing = framing._replace(marked=framing.marked and self.marked)
+        with self._splits_named(self.train):
+            files = parquet_files(self.repo, revision, self.train, self.config)
+        split = ParquetSplit(self.repo, files, self._columns(framing))
+        name = f"{self.name} {self.train}"
+        return Stream(name, split, self.column, tokenizer, framing, reading, more, self.pool_rows)
 
     def rows(self, revision: str, split: str, columns: Sequence[str]) -> "datasets.Dataset":
         """Return columns of a split as they are, its rows in the order of :meth:`load`.
@@ -166,6 +208,9 @@ class DatasetSpec(Spec):
         ]
         return rows.select(np.concatenate(taken)).select_columns(list(columns))
 
+    def _columns(self, framing: Framing) -> tuple[str, ...]:
+        return (self.column, LOSS) if framing.marked else (self.column,)
+
     def _part(self, split: str) -> Part:
         return "train" if split == self.train else "validation" if split == self.validation else "test"
 
@@ -180,16 +225,23 @@ class DatasetSpec(Spec):
         }[part]
 
     def _rows(self, revision: str, split: str, columns: Sequence[str]) -> "datasets.Dataset":
-        try:
+        with self._splits_named(split):
             if self.repo is not None:
-                return load_rows(self.repo, revision, split, self.config, tuple(columns))
+                return load_rows(self.repo, revision, split, self.config, tuple(columns), alone=self.streaming)
             assert self.folder is not None
             return _built_rows(self.folder.expanduser(), split, columns)
+
+    @contextmanager
+    def _splits_named(self, split: str) -> Iterator[None]:
+        """Say by which field another split can be named, where there is none of this name."""
+        try:
+            yield
         except UserError as error:
             if "nknown split" not in str(error):
                 raise
             field = next(name for name in ("train", "validation", "test") if getattr(self, name) == split)
-            mend = "" if field == "train" else f", or hold rows of {self.train} out by dataset.held_out={HELD_OUT}"
+            mend = f", or hold rows of {self.train} out by dataset.held_out={HELD_OUT}"
+            mend = "" if field == "train" or self.streaming else mend
             raise UserError(f"{error} Name another by dataset.{field}{mend}") from None
 
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,14 +30,19 @@ from hubkit.tokenizers import tokenizer_sha256
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow as pa
     from transformers import PreTrainedTokenizerFast
 
 _VERSION = "3"
 """Changes when the same tokenizer would be used in another way; older files on disk are then not read."""
 
 
+_FIELDS = (IDS, LEARNT, VALUES)
+"""The columns, in the order of a sample's fields."""
+
+
 class Sample(NamedTuple):
-    """A sequence to learn from; all arrays are as long as `ids`, and not to be written to."""
+    """A sequence to learn from; arrays by token are as long as `ids`, and none is to be written to."""
 
     ids: np.ndarray
     """uint16, int32 or uint32 of shape (tokens,)."""
@@ -44,8 +50,8 @@ class Sample(NamedTuple):
     """Which tokens are learnt, uint8; None is all of them."""
     values: np.ndarray | None = None
     """float32: the number that a number's token stands for."""
-    documents: np.ndarray | None = None
-    """int64: the number of the document that each token belongs to; None is one document, or nobody asks."""
+    breaks: np.ndarray | None = None
+    """int64: the places at which another document begins, in order; None where nobody asks."""
     whole: bool = False
     """Whether this is a row from its beginning to its end, and not a window over some."""
 
@@ -63,8 +69,7 @@ class TokenRows:
         self._made_of: tuple[Any, ...] = (dataset,)
         chunks = dataset.data.column(IDS).chunks
         lengths = np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in chunks]).astype(np.int64)
-        names = (IDS, LEARNT, VALUES)  # in the order of a sample's fields
-        self._take([_flat(dataset, name) if name in dataset.column_names else None for name in names], lengths)
+        self._take([_flat(dataset, name) if name in dataset.column_names else None for name in _FIELDS], lengths)
 
     def _take(self, columns: list[list[np.ndarray] | None], lengths: np.ndarray) -> None:
         """Take the chunks of ids, marks and values, cut at the same places, and the rows' lengths."""
@@ -75,12 +80,17 @@ class TokenRows:
         self.starts = np.cumsum(np.concatenate([np.zeros(1, np.int64), lengths]))
         """Where each row begins in all rows put one after the other, and where the last ends: int64 (rows + 1,)."""
 
+    def number(self, row: int) -> int:
+        """Return the number by which people know a row: that which it has in its split."""
+        return row
+
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, row: int) -> Sample:
         """Return a row."""
-        return self.span(int(self.starts[row]), int(self.starts[row + 1]))._replace(whole=True)
+        span = self.span(int(self.starts[row]), int(self.starts[row + 1]))
+        return Sample(span.ids, span.learnt, span.values, whole=True)
 
     def span(self, begin: int, end: int) -> Sample:
         """Return the tokens `begin` to `end` (exclusive) of all rows put one after the other."""
@@ -116,6 +126,28 @@ class FlatRow(TokenRows):
         self._made_of = (path, begin, end)
         tokens = np.asarray(np.load(path, mmap_mode="r")[begin:end])
         self._take([[tokens], None, None], np.array([end - begin], np.int64))
+
+
+class MemoryRows(TokenRows):
+    """Some rows of a split, in memory."""
+
+    def __init__(self, tables: "Sequence[pa.Table]", types: Mapping[str, str], numbers: np.ndarray):
+        """Take what was encoded.
+
+        Args:
+            tables: From :func:`hubkit.data.encoding.encode_rows`, in order.
+            types: Of the numbers in their columns, from :func:`stored_types`.
+            numbers: Of the rows in the split, int64.
+        """
+        lists = {name: [table.column(name).combine_chunks() for table in tables] for name in types}
+        lengths = np.concatenate([np.diff(chunk.offsets.to_numpy()) for chunk in lists[IDS]]).astype(np.int64)
+        flat = {name: [chunk.values.to_numpy().astype(types[name]) for chunk in lists[name]] for name in lists}
+        self._take([flat.get(name) for name in _FIELDS], lengths)
+        self._numbers = numbers
+
+    def number(self, row: int) -> int:
+        """Return the number that a row has in the split."""
+        return int(self._numbers[row])
 
 
 def _flat(dataset: "datasets.Dataset", name: str) -> list[np.ndarray]:
@@ -155,12 +187,12 @@ def tokenise(
 
     if not len(rows):
         raise UserError(f"dataset: the split {rows.split!s} has no rows")
-    encode = _encoder(rows, column, tokenizer, framing)
+    encode = make_encoder(rows.features, column, tokenizer, framing)
     framed = framing if share is None else (framing, share)
     identity = f"{_VERSION} {rows._fingerprint} {column} {tokenizer_sha256(tokenizer)} {json.dumps(framed)}"
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:32]
-    types = {IDS: "uint16" if len(tokenizer) <= 1 << 16 else "int32", LEARNT: "uint8", VALUES: "float32"}
-    features = {name: datasets.List(datasets.Value(types[name])) for name in columns(framing)}
+    types = stored_types(tokenizer, framing)
+    features = {name: datasets.List(datasets.Value(kind)) for name, kind in types.items()}
     settings: dict[str, Any] = {
         "batched": True,
         "with_indices": True,
@@ -182,18 +214,36 @@ def tokenise(
     return TokenRows(made.with_format(None))
 
 
-def _encoder(rows: "datasets.Dataset", column: str, tokenizer: "PreTrainedTokenizerFast", framing: Framing) -> Encode:
-    """Return what makes ids of a column."""
-    if not _holds_ids(rows, column):
+def stored_types(tokenizer: "PreTrainedTokenizerFast", framing: Framing) -> dict[str, str]:
+    """Return the columns of encoded rows, and as which type their numbers are kept."""
+    types = {IDS: "uint16" if len(tokenizer) <= 1 << 16 else "int32", LEARNT: "uint8", VALUES: "float32"}
+    return {name: types[name] for name in columns(framing)}
+
+
+def make_encoder(
+    features: "datasets.Features", column: str, tokenizer: "PreTrainedTokenizerFast", framing: Framing
+) -> Encode:
+    """Return what makes ids of a column.
+
+    Args:
+        features: What the columns hold.
+        column: One of them, the text or token ids that somebody made before.
+        tokenizer: Of the text; that of the ids.
+        framing: Whether the values of numbers are wanted too.
+
+    Raises:
+        UserError: The column is no text and no ids; or ids, where values are wanted.
+    """
+    if not _holds_ids(features, column):
         return Valued(tokenizer) if framing.valued else Text(tokenizer)
     if framing.valued:
         raise UserError(f"dataset.column: {column!r} holds ids, which have no values; name a column of text")
     return Ready(len(tokenizer))
 
 
-def _holds_ids(rows: "datasets.Dataset", column: str) -> bool:
+def _holds_ids(features: "datasets.Features", column: str) -> bool:
     """Tell whether a column holds token ids and not text; refuse one that holds neither."""
-    feature = rows.features[column]
+    feature: Any = features[column]
     if getattr(feature, "dtype", None) in ("string", "large_string"):
         return False
     if getattr(getattr(feature, "feature", None), "dtype", "").startswith(("int", "uint")):

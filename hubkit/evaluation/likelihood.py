@@ -1,7 +1,6 @@
 """How likely a causal model finds each sequence, read as in training."""
 
 from collections.abc import Callable
-from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -48,15 +47,8 @@ def batch_of(
         way: Of a model of both directions, the one to read in; ignored for others.
     """
     samples = [sequences[int(number)] for number in numbers]
-    # Training tosses a coin for each sequence of a model of both directions; these coins all fall the same way.
-    return objective.batch(samples, [np.random.default_rng(_COINS[way]) for _ in samples])
-
-
-_COINS = {
-    way: next(seed for seed in count() if (np.random.default_rng(seed).random() < 0.5) == (way == "backward"))
-    for way in ("forward", "backward", "permuted")
-}
-"""Seeds of generators whose first draw is below a half, which turns a sequence, or not."""
+    direction = way if objective.spec.direction == "both" else objective.spec.direction
+    return objective.read(samples, np.full(len(samples), direction == "backward"))
 
 
 def measure(

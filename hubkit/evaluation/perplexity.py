@@ -6,9 +6,8 @@ about the token before. How to read them:
 
 - `nats a token` is the mean over all tokens, `perplexity` e to that. They compare models of one tokenizer.
 - `bits a byte` spreads the same cost over the bytes of the text (UTF-8), which compares models of any tokenizers. It is
-  there where all of a text is asked for, and the split is one of the dataset's own. What ends a row is a token without
-  a byte: its cost counts. Windows leave the bytes of their tokens open, so these are taken to be those of the split's
-  mean token.
+  there where all of a text is asked for. What ends a row is a token without a byte: its cost counts. Windows leave the
+  bytes of their tokens open, so these are taken to be those of the split's mean token.
 - The baseline knows how often each token occurs in the split that the model was trained on, and nothing else.
 - The intervals are over sequences. Windows that overlap, or lie in one document, are alike: theirs is too narrow.
 """
@@ -27,7 +26,7 @@ from hubkit.errors import UserError
 from hubkit.evaluation.metrics.perplexity.scores import score
 from hubkit.evaluation.results import Shown, result
 from hubkit.evaluation.subject import Subject
-from hubkit.hub import Commit, load_rows
+from hubkit.hub import Commit
 
 if TYPE_CHECKING:
     from hubkit.evaluation.likelihood import Likelihood
@@ -38,6 +37,7 @@ _SHOWN = (
     Shown("cross_entropy", "nats a token", "nll"),
     Shown("bits_per_byte", "bits a byte", "bits_per_byte"),
 )
+_BATCH = 1000
 _BASELINE = "knows how often each token occurs in the training split"
 
 
@@ -101,12 +101,15 @@ def _text_bytes(
     from pyarrow.compute import call_function
 
     data, commit = subject.dataset, subject.commit
-    if spec.learn != "all" or spec.learn_after is not None or data.held_out is not None:
+    if spec.learn != "all" or spec.learn_after is not None or data.tokens is not None:
         return None
-    rows = load_rows(commit.repo, commit.revision, data.test, data.config, (data.column,))
+    rows = data.rows(commit.revision, data.test, (data.column,))
     if getattr(rows.features[data.column], "dtype", None) not in ("string", "large_string"):
         return None
-    lengths = call_function("binary_length", [rows.data.column(data.column)]).to_numpy()
+    texts: Any = rows.with_format("arrow")
+    lengths = np.concatenate(
+        [call_function("binary_length", [batch.column(data.column)]).to_numpy() for batch in texts.iter(_BATCH)]
+    )
     if reading.form == "rows":
         return int(lengths[: len(found.nats)][found.tokens > 0].sum())
     return round(lengths.sum() * found.tokens.sum() / int(test.starts[-1]))

@@ -96,39 +96,31 @@ def find_files(where: str) -> dict[str, Path]:
     """
     path = Path(where).expanduser()
     if path.is_dir():
-        found = {name: path / name for name in TOKENIZER_FILES if (path / name).is_file()}
-        if TOKENIZER_FILES[0] not in found:
-            raise UserError(f"tokenizer: {where} has no {TOKENIZER_FILES[0]}; save a fast tokenizer there")
-        return found
+        return _files_in(path, where)
     if path.is_file():
         beside = path.with_name(TOKENIZER_FILES[1])
         return {TOKENIZER_FILES[0]: path} | ({beside.name: beside} if beside.is_file() else {})
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", where) and not where.endswith(".json"):
-        return _download(where)
+        return _files_in(_download(where), where)
     raise UserError(
         f"tokenizer: {where!r} is no folder, no file and no repository OWNER/NAME "
         f"(hubkit's own: {', '.join(sorted(TOKENIZERS))}, characters:SYMBOLS, ids:NUMBER)"
     )
 
 
-def _download(where: str) -> dict[str, Path]:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+def _files_in(folder: Path, where: str) -> dict[str, Path]:
+    found = {name: folder / name for name in TOKENIZER_FILES if (folder / name).is_file()}
+    if TOKENIZER_FILES[0] not in found:
+        raise UserError(f"tokenizer: {where} has no {TOKENIZER_FILES[0]}; save a fast tokenizer there")
+    return found
 
-    from hubkit.hub import resolve
-    from hubkit.hub_errors import explained
+
+def _download(where: str) -> Path:
+    """Return the folder of a repository in the cache, with its tokenizer and, unless fetched before, nothing else."""
+    from hubkit.hub import fetch_model, resolve
 
     repo, _, revision = where.partition("@")
-    commit = resolve(repo, revision or None, "model").revision
-    found = {}
-    for name in TOKENIZER_FILES:
-        with explained(repo):
-            try:
-                found[name] = Path(hf_hub_download(repo, name, revision=commit))
-            except EntryNotFoundError:
-                if name == TOKENIZER_FILES[0]:
-                    raise UserError(f"tokenizer: {where} has no {name}; choose one with a fast tokenizer") from None
-    return found
+    return fetch_model(repo, resolve(repo, revision or None, "model").revision, TOKENIZER_FILES)
 
 
 def _read(files: dict[str, Path]) -> Rules:

@@ -54,7 +54,11 @@ def save_checkpoint(
                     shutil.rmtree(old)
             _sweep_best(folder)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
-        raise UserError(f"can't write the checkpoint {final}: {error}; the ones before it are as they were") from error
+        said = " ".join(str(error).split())
+        raise UserError(
+            f"can't write the checkpoint {final}: {said}; {_free(folder)} are free there. Free some space, and the "
+            "same command goes on from the checkpoint before, which is as it was"
+        ) from error
     accelerator.wait_for_everyone()
 
 
@@ -63,6 +67,12 @@ def checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=_step)
+
+
+def _free(folder: Path) -> str:
+    """Return how much room there is on the disk of a folder that may not be there yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return f"{shutil.disk_usage(there).free / 1e6:,.1f} MB"
 
 
 def _step(path: Path) -> int:
@@ -125,7 +135,9 @@ def save_best(accelerator: "Accelerator", model: Any, folder: Path, step: int) -
     try:
         write_atomic(path, save(whole))
     except OSError as error:
-        raise UserError(f"can't write {path}: {error}; free some space, the same command goes on") from error
+        raise UserError(
+            f"can't write {path}: {error}; {_free(folder)} are free there. Free some space, the same command goes on"
+        ) from error
 
 
 def best_weights(folder: Path, step: int) -> "dict[str, torch.Tensor]":

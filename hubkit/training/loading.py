@@ -1,12 +1,13 @@
 """All that a run reads: which data a recipe means, and the sequences of its datasets."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hubkit.data.batches import Source
 from hubkit.data.objectives.base import Objective
 from hubkit.data.reading import Sequences
 from hubkit.data.sources import DatasetSpec, Pin
+from hubkit.data.streaming import Stream
 from hubkit.errors import UserError
 from hubkit.hub import Commit
 from hubkit.training.recipe import Recipe
@@ -68,12 +69,16 @@ def load_data(recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", pins: Pins) 
     """
     objective = recipe.objective.make(tokenizer)
 
-    def read(data: DatasetSpec, pin: Pin, splits: Sequence[str]) -> dict[str, tuple[int, Sequences]]:
+    def read(data: DatasetSpec, pin: Pin, splits: Sequence[str]) -> dict[str, tuple[int, Any]]:
         """Return each split's number of rows, and its sequences."""
         if data.tokens is not None and recipe.reading.form == "rows":
             raise UserError("reading.form: a file of tokens is one long row; set form to windows, and their length")
         found = {}
         for split in dict.fromkeys(splits):
+            if data.streaming and split == data.train:
+                stream = data.stream(pin.revision, tokenizer, objective.framing, recipe.reading, objective.more)
+                found[split] = stream.rows, stream
+                continue
             rows = data.load(pin.revision, split, tokenizer, recipe.folder / "tokens", objective.framing)
             found[split] = len(rows), recipe.reading.make(rows, objective.more, f"{data.name} {split}")
         return found
@@ -93,5 +98,9 @@ def load_data(recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", pins: Pins) 
         validation,
         objective,
         [{name: rows for name, (rows, _) in splits.items()} for splits in made],
-        max(int(sequences.lengths.max()) for splits in made for _, sequences in splits.values()) - objective.more,
+        max(_longest(sequences) for splits in made for _, sequences in splits.values()) - objective.more,
     )
+
+
+def _longest(sequences: Sequences | Stream) -> int:
+    return sequences.longest if isinstance(sequences, Stream) else int(sequences.lengths.max())

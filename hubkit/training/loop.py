@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 from hubkit.data.batches import Batches, HeldOut
 from hubkit.errors import UserError
 from hubkit.files import write_atomic
-from hubkit.training.checkpoints import best_weights, load_checkpoint, save_best, save_checkpoint
+from hubkit.training.checkpoints import best_weights, checkpoints, load_checkpoint, save_best, save_checkpoint
+from hubkit.training.chunked_loss import chunk_loss
 from hubkit.training.history import History
 from hubkit.training.losses import add_gradients, mean_loss, reduced
 from hubkit.training.optimizers import MasterAdamW, make_optimizer, narrow
@@ -85,13 +86,15 @@ class Loop:
         self.spec, self.folder, self.identity, self.progress, self.say = spec, folder, identity, progress, say
         self.accelerator, self.training, self.validation, self.snippets = accelerator, training, validation, snippets
         self.steps = spec.steps or max(1, round((spec.epochs or 0) * len(training)))
+        if spec.loss_chunk and accelerator.state.deepspeed_plugin is None:  # which gathers a head when it is called
+            chunk_loss(model, spec.loss_chunk)
         narrow(model, spec.precision, accelerator)
         optimizer = make_optimizer(model, spec, accelerator.device)
         # The schedule is stepped by hand, once an optimizer step, whatever the number of processes.
         self.schedule = make_scheduler(optimizer, spec.schedule, self.steps)
         if spec.compile:
             model.compile()
-        self.throughput = _throughput(self.steps, model, training, accelerator)
+        self.throughput = _throughput(self.steps, model, validation, accelerator)
         _tell_deepspeed(accelerator, training.micro_batch_size, spec.max_grad_norm)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         accelerator.register_for_checkpointing(self.schedule)
@@ -234,7 +237,7 @@ class Loop:
             said = str(error).split(". ")[0]
             raise UserError(
                 f"step {self.step + 1} needs more memory than {self.accelerator.device} has ({said}): {mend}, or use "
-                "training.precision=bf16; the last checkpoint is kept"
+                f"training.precision=bf16; {self._left}"
             ) from None
 
     def _agreed(self, *flags: bool, at_once: bool = False) -> tuple[bool, ...]:
@@ -274,9 +277,15 @@ class Loop:
     def _diverged(self, what: str, value: float, step: int) -> UserError:
         return UserError(
             f"the {what} is {value} at step {step} (sequences {self.training.described(step - 1)}); lower "
-            "training.learning_rate, lengthen training.schedule.warmup_steps or use training.precision=fp32; the last "
-            "checkpoint is kept"
+            "training.learning_rate, lengthen training.schedule.warmup_steps or use training.precision=fp32; "
+            f"{self._left}"
         )
+
+    @property
+    def _left(self) -> str:
+        """What there is to go on from, for messages."""
+        found = checkpoints(self.folder / "checkpoints")
+        return f"the checkpoint {found[-1].name} is kept" if found else "no checkpoint was written yet"
 
     def _log(self) -> None:
         """Note the mean training loss of the steps since the last log."""
@@ -331,6 +340,7 @@ class Loop:
             "history": self.history.records,
             "unlogged": self._unlogged,
             "tokens": self.tokens,
+            "data": self.training.marks(self.step),
             "seconds": self.clock.seconds,
             "until": self.steps,
             "best": self.best,
@@ -346,6 +356,7 @@ class Loop:
         if state is None:
             return None
         self.step, self.tokens = state["step"], state["tokens"]
+        self.training.go_to(state["data"])
         self.clock.begin(state["seconds"])
         self.history, self._unlogged, self.best = History(state["history"]), state["unlogged"], state["best"]
         self.written = [(step, text) for step, text in state["snippets"]]
@@ -375,8 +386,11 @@ class Loop:
         return end
 
 
-def _throughput(steps: int, model: PreTrainedModel, training: Batches, accelerator: Accelerator) -> Throughput:
-    length, device = float(training.sources[0].lengths.mean()), accelerator.device
+def _throughput(
+    steps: int, model: PreTrainedModel, validation: Mapping[str, HeldOut], accelerator: Accelerator
+) -> Throughput:
+    # A stream's lengths are not known yet; those of the validation sequences are alike.
+    length, device = float(next(iter(validation.values())).sequences.lengths.mean()), accelerator.device
     peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
     return Throughput(steps, flops_per_token(model, length), peak, accelerator.num_processes)
 

@@ -8,6 +8,7 @@ import torch
 
 from hubkit.data.objectives.base import IGNORED
 from hubkit.errors import UserError
+from hubkit.training.attention import fitting_attention
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -99,4 +100,5 @@ def _loss(accelerator: "Accelerator", model: Any, batch: Batch, asked: int) -> t
     if asked == 0:
         for name in _TARGETS & moved.keys():
             moved[name] = torch.zeros_like(moved[name])
-    return model(**moved).loss
+    with fitting_attention(accelerator.unwrap_model(model), moved, accelerator.device):
+        return model(**moved).loss

@@ -49,6 +49,8 @@ class TrainingSpec(Spec):
     precision: Literal["fp32", "bf16", "fp16", "bf16_weights"] = "fp32"
     """bf16 and fp16 compute in that type, and the weights stay in fp32. With bf16_weights the model holds them in bf16
     and the optimizer in fp32: a tenth faster on a GPU."""
+    loss_chunk: Positive | None = 16384
+    """Tokens of which a causal model holds the logits at once, the largest numbers of a step; None holds all."""
     compile: bool = False
     """Compile the model with torch.compile: slow to start, faster on a GPU."""
     seed: Count = 0
@@ -86,7 +88,7 @@ class TrainingSpec(Spec):
 
 _INDECISIVE = {
     "trackers", "loader_workers", "checkpoint_every", "keep_checkpoints", "backup_every", "snippet_every", "keep",
-    "max_minutes", "micro_batch_size", "compile",
+    "max_minutes", "micro_batch_size", "compile", "loss_chunk",
 }  # fmt: skip
 """Fields of `TrainingSpec` that no loss depends on, but for the order in which the same numbers are added."""
 
@@ -165,6 +167,25 @@ class Recipe(Spec):
             raise ValueError("also_evaluate.validation: this is the name of the dataset's own; take another")
         return self
 
+    @model_validator(mode="after")
+    def _streams_fit(self) -> Self:
+        name = next((data.name for data in self.read if data.streaming), None)
+        if name is not None:
+            unknown = f"of {name}, which is a stream, is only known once it was read; say"
+            if self.reading.form == "rows" and self.reading.length is None:
+                raise ValueError(f"reading.length: the longest row {unknown} how many tokens there may be, such as 512")
+            if self.reading.form == "windows" and self.training.epochs is not None:
+                raise ValueError(f"training.epochs: the number of windows {unknown} training.steps instead")
+            if self.training.loader_workers:
+                raise ValueError(
+                    f"training.loader_workers: {name} is a stream, which a thread of the training reads ahead; set it "
+                    "to 0"
+                )
+        for other, data in self.also_evaluate.items():
+            if data.streaming:
+                raise ValueError(f"also_evaluate.{other}.streaming: evaluation sets are fetched whole; leave it out")
+        return self
+
     @property
     def added_tokens(self) -> tuple[str, ...]:
         """Special tokens that the tokenizer gets, those of the objective included."""
@@ -237,4 +258,16 @@ def read_recipe(target: str, overrides: Iterable[str] = ()) -> Recipe:
             raise UserError(f"recipe: {target!r} is unknown (known: {known}; or the path of a .yaml file)")
         path = resource("scripts", "recipes") / f"{target}.yaml"
     values = read_foreign(path)
-    return Recipe.build(read_mapping(path) if values is None else values, overrides, origin=f"recipe {target}")
+    values = _with_tokenizer_beside(path, read_mapping(path)) if values is None else values
+    return Recipe.build(values, overrides, origin=f"recipe {target}")
+
+
+def _with_tokenizer_beside(path: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's values; a tokenizer such as ``./tokenizer.json`` that lies beside the file is found there.
+
+    So a model repository's `recipe.json` works in whatever folder it was downloaded to.
+    """
+    name = values.get("tokenizer")
+    if isinstance(name, str) and name.startswith("./") and (path.parent / name).exists():
+        return values | {"tokenizer": str(path.parent / name)}
+    return values

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,13 @@ from hubkit.models.streaming import context_length
 from hubkit.provenance import code_version, library_versions, platform_name, python_version
 from hubkit.randomness import item_seed, stream_key
 from hubkit.tokenizers import save_tokenizer, tokenizer_sha256
-from hubkit.training.checkpoints import checkpoints
 from hubkit.training.loading import Data, Pins, find_pins, load_data
 from hubkit.training.loop import Loop, Outcome, Progress
+from hubkit.training.pinning import pinned
 from hubkit.training.recipe import Recipe
 from hubkit.training.snippets import Snippets
 from hubkit.training.starting import find_weights, load_weights, local_weights, tokenizer_of
+from hubkit.training.tracking import end_training, start_trackers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -52,11 +54,12 @@ def train(
         UserError: The dataset, the recipe or a checkpoint can't be used; the message names the field and the mend.
         Requeued: A scheduler wants the machine; the same command goes on.
     """
+    say_what_is_left_out(accelerator, say)
     pins = find_pins(recipe)
     weights = local_weights(recipe.init_from, pins.init_from)
     identity, folder = recipe.identity(*pins.revisions, *filter(None, [weights])), recipe.folder / "model"
     if recipe.resume and recipe.further is None and _is_finished(folder, recipe, identity):
-        accelerator.end_training()
+        end_training(accelerator)
         return folder
     if not recipe.resume and accelerator.is_main_process:
         shutil.rmtree(recipe.folder / "checkpoints", ignore_errors=True)
@@ -66,16 +69,16 @@ def train(
     model, init_from = _make_model(recipe, tokenizer, data, pins, accelerator)
     parameters = sum(p.numel() for p in model.parameters())
     loop = _loop(recipe, model, tokenizer, data, accelerator, identity, progress, say)
-    _start_trackers(accelerator, recipe, loop.steps)
+    start_trackers(accelerator, recipe, loop.steps)
     outcome = loop.run(recipe.resume, recipe.further)
     if outcome.stopped:
         say(f"stopped at step {outcome.steps}: {outcome.stopped}")
     trained, weights = accelerator.unwrap_model(loop.model), loop.weights()
     # Closes the logs, before they are copied, and the group of processes: nobody waits for anybody from here on.
-    accelerator.end_training()
+    end_training(accelerator)
     if accelerator.is_main_process:
         lineage = _lineage(recipe, identity, pins, tokenizer, data, parameters, init_from, accelerator, loop, outcome)
-        _write(folder, recipe, trained, weights, tokenizer, lineage, outcome)
+        _write(folder, recipe, pins, trained, weights, tokenizer, lineage, outcome)
     return folder
 
 
@@ -94,7 +97,7 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; torch insists on it
         torch.use_deterministic_algorithms(True)
     # Of bf16 the loop takes care where it can: accelerate's would turn every output into fp32, logits too.
-    sharded = any(os.environ.get(name) == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"))
+    sharded = _sharing() is not None
     if sharded and spec.precision == "bf16_weights":
         raise UserError("training.precision: bf16_weights and sharded weights don't go together; use bf16")
     precision = {"fp16": "fp16", "bf16": "bf16" if sharded else "no"}.get(spec.precision, "no")
@@ -127,6 +130,21 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     return accelerator
 
 
+def _sharing() -> str | None:
+    """Return how the launcher would share a model out over processes: FSDP or DEEPSPEED; None if it wouldn't."""
+    return next((name for name in ("FSDP", "DEEPSPEED") if os.environ.get(f"ACCELERATE_USE_{name}") == "true"), None)
+
+
+def say_what_is_left_out(accelerator: Accelerator, say: Callable[[str], None]) -> None:
+    """Say so where accelerate was to share the model out and doesn't: without GPUs it leaves that away in silence."""
+    asked = _sharing()
+    if asked is not None and accelerator.distributed_type.value != asked:
+        say(
+            f"{asked} is for GPUs, and there are none: each of the {accelerator.num_processes} processes holds the "
+            "whole model, and the gradients are averaged"
+        )
+
+
 def _is_finished(folder: Path, recipe: Recipe, identity: str) -> bool:
     """Tell whether a model folder is what this recipe makes; then it keeps the lineage of the day it was made."""
     try:
@@ -148,9 +166,10 @@ def _make_model(
     model = recipe.model.make(tokenizer, data.longest)
     init_from = None
     if recipe.init_from is not None:
-        with accelerator.main_process_first():
-            folder, init_from = find_weights(recipe.init_from, pins.init_from)
-        load_weights(model, folder, recipe.init_from, added=len(recipe.added_tokens))
+        with ExitStack() as found:
+            with accelerator.main_process_first():
+                folder, init_from = found.enter_context(find_weights(recipe.init_from, pins.init_from))
+            load_weights(model, folder, recipe.init_from, added=len(recipe.added_tokens))
     for name, value in recipe.objective.recorded(tokenizer).items():
         setattr(model.config, name, value)
     torch.manual_seed(item_seed(stream_key("dropout", seed), accelerator.process_index) >> 65)
@@ -181,13 +200,6 @@ def _loop(
     if spec.snippet_every and recipe.objective.kind == "causal":
         snippets = Snippets(tokenizer, data.validation["validation"], recipe.objective)
     return Loop(spec, model, training, held_out, accelerator, recipe.folder, identity, progress, say, snippets)
-
-
-def _start_trackers(accelerator: Accelerator, recipe: Recipe, steps: int) -> None:
-    """Open the trackers, unless the training is done and would only add an empty log."""
-    newest = [path.name for path in checkpoints(recipe.folder / "checkpoints")[-1:]]
-    if newest != [f"step-{steps:08d}"] or recipe.further:
-        accelerator.init_trackers(recipe.name)
 
 
 def _lineage(
@@ -230,7 +242,7 @@ def _lineage(
             "steps": outcome.steps,
             "kept_step": outcome.kept_step,
             "stopped": outcome.stopped,
-            "epochs": round(outcome.steps / len(loop.training), 2),
+            "epochs": round(loop.training.epochs(outcome.steps), 2),
             "sequences": read,
             "tokens": outcome.tokens,
             "seconds": round(outcome.seconds, 1),
@@ -248,6 +260,7 @@ def _device_name(device: torch.device) -> str:
 def _write(
     folder: Path,
     recipe: Recipe,
+    pins: Pins,
     model: "PreTrainedModel",
     weights: dict[str, torch.Tensor],
     tokenizer: "PreTrainedTokenizerFast",
@@ -267,7 +280,7 @@ def _write(
     save_tokenizer(tokenizer, unfinished)
     if recipe.objective.kind == "causal":
         add_pipeline(unfinished)
-    (unfinished / "recipe.json").write_text(json.dumps(recipe.published(), indent=1) + "\n")
+    (unfinished / "recipe.json").write_text(json.dumps(pinned(recipe, pins), indent=1) + "\n")
     (unfinished / "run.json").write_text(json.dumps(lineage, indent=1) + "\n")
     outcome.history.write(unfinished, recipe.name)
     _copy_logs(recipe.folder / "runs", unfinished / "runs")

@@ -2,8 +2,10 @@
 
 import hashlib
 import re
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hubkit.errors import UserError
@@ -59,8 +61,11 @@ def tokenizer_of(recipe: "Recipe", commit: Commit | None) -> "PreTrainedTokenize
     return tokenizer
 
 
-def find_weights(where: str, commit: Commit | None) -> tuple[Path, dict[str, Any]]:
-    """Return the folder of the weights that a run begins with, and what its lineage says of them.
+@contextmanager
+def find_weights(where: str, commit: Commit | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Give the folder of the weights that a run begins with, and what its lineage says of them.
+
+    Weights from S3 lie in a folder that is gone when the context is left, whichever way that happens.
 
     Args:
         where: A folder, a repository on the Hub, or a folder on S3.
@@ -71,9 +76,15 @@ def find_weights(where: str, commit: Commit | None) -> tuple[Path, dict[str, Any
     """
     if commit is not None:
         pin = {"repo": commit.repo, "revision": commit.revision, "release": commit.release}
-        return fetch_model(commit.repo, commit.revision), pin
-    folder = _fetched(where) if "://" in where else Path(where).expanduser()
-    return folder, {"path": where if "://" in where else folder.name, "sha256": _sha256(folder, where)}
+        yield fetch_model(commit.repo, commit.revision), pin
+    elif "://" in where:
+        with TemporaryDirectory(prefix="hubkit-weights-") as name:
+            folder = Path(name)
+            _fetch(where, folder)
+            yield folder, {"path": where, "sha256": _sha256(folder, where)}
+    else:
+        folder = Path(where).expanduser()
+        yield folder, {"path": folder.name, "sha256": _sha256(folder, where)}
 
 
 def local_weights(where: str | None, commit: Commit | None) -> str | None:
@@ -220,11 +231,10 @@ def _compare(theirs: "PreTrainedConfig", ours: "PreTrainedConfig", where: str) -
             )
 
 
-def _fetched(where: str) -> Path:
-    """Return a local copy of a folder on S3 or the like; only its safetensors and its config come along."""
+def _fetch(where: str, target: Path) -> None:
+    """Copy a folder on S3 or the like into a local one; only its safetensors and its config come along."""
     import fsspec
 
-    target = Path(tempfile.mkdtemp(prefix="hubkit-weights-"))
     try:
         files, root = fsspec.core.url_to_fs(where)
         names = [name for name in files.ls(root, detail=False) if name.endswith((".safetensors", "/config.json"))]
@@ -236,4 +246,3 @@ def _fetched(where: str) -> Path:
         ) from None
     except OSError as error:
         raise UserError(f"init_from: can't read {where}: {error}; check the address and the credentials") from None
-    return target

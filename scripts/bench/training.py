@@ -60,9 +60,9 @@ def gpt2(precision: Literal["bf16", "bf16_weights"] = "bf16", peers: tuple[str, 
     return Case(model, 50304, 1024, 64, peers, precision=precision)
 
 
-def recurrent(cell: str) -> Case:
+def recurrent(cell: str, batch: int = 180, precision: Literal["bf16", "bf16_weights"] = "bf16") -> Case:
     model = {"architecture": "recurrent", "cell": cell, "hidden_size": 768, "num_hidden_layers": 3}
-    return Case(model, 50304, 256, 180, ())
+    return Case(model, 50304, 256, batch, (), precision=precision)
 
 
 def small(vocabulary: int, objective: str = "causal", **model: Any) -> Case:
@@ -72,14 +72,16 @@ def small(vocabulary: int, objective: str = "causal", **model: Any) -> Case:
 TRANSFORMERS = ("transformers compiled", "transformers eager")
 LARGE = {
     "gpt2-124m": gpt2(peers=(*TRANSFORMERS, "written-out fp32")),
-    "gpt2-124m, bf16 weights": gpt2("bf16_weights", loss_chunk=16384),
+    "gpt2-124m, bf16 weights": gpt2("bf16_weights"),
     "gpt2-124m, rope swiglu rms": gpt2(position="rope", mlp="swiglu", norm="rmsnorm"),
     "roberta-720": Case(
         {"architecture": "roberta", "max_length": 2048}, 142, 2048, 32, TRANSFORMERS, {"name": "masked"}
     ),
     "pythia-14m": Case({"architecture": "gpt_neox", "size": "pythia-14m"}, 50304, 1024, 64, TRANSFORMERS),
     "gru-768x3": recurrent("gru"),
+    "gru-768x3, bf16 weights": recurrent("gru", 360, "bf16_weights"),
     "lstm-768x3": recurrent("lstm"),
+    "lstm-768x3, bf16 weights": recurrent("lstm", 360, "bf16_weights"),
 }
 NARROW: dict[str, Any] = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
 SMALL = {

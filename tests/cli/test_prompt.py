@@ -103,16 +103,39 @@ def test_what_cant_be_done_is_the_users_to_mend(forward, options, message):
     assert message in str(done.exception)
 
 
-def test_masks_are_filled(tmp_path):
+@pytest.fixture(scope="module")
+def fills(tmp_path_factory):
+    """A model that fills masks."""
+    folder = tmp_path_factory.mktemp("fills")
     tokenizer = make_tokenizer("lorenz")
     shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     model = RobertaForMaskedLM(RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=500, **shape))
     model.lm_head.bias.data[tokenizer.convert_tokens_to_ids("42")] = 9.0
-    model.save_pretrained(tmp_path)
-    save_tokenizer(tokenizer, tmp_path)
-    lines = run(tmp_path, "[?.05, 1?]").stdout.splitlines()
+    model.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+    return folder
+
+
+def test_masks_are_filled(fills):
+    lines = run(fills, "[?.05, 1?]").stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["mask 1", "mask 2"]
     assert all(line.split("\t")[1].startswith("42 9") and line.count("%") == 5 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--max-new-tokens", "100"), ("--temperature", "1.0"), ("--top-k", "0"), ("--top-p", "0.5"), ("--seed", "1"),
+        ("--direction", "forward"),
+    ],
+    ids=lambda option: option[0],
+)  # fmt: skip
+def test_a_masked_model_refuses_what_means_nothing_to_it(fills, option):
+    done = run(fills, "[?.05, 1?]", *option)
+    assert isinstance(done.exception, UserError) and done.stdout == ""
+    assert str(done.exception) == (
+        f"{option[0]}: this model fills masks and writes no text, so it means nothing here; leave it out"
+    )
 
 
 class Terminal:
@@ -141,12 +164,12 @@ class Terminal:
     def type(self, keys):
         os.write(self.master, keys.encode())
 
-    def interrupt(self, presses=60):
-        """Press Ctrl-C each second until the command ends: Python loses one that comes as `input` begins to wait."""
+    def interrupt(self, presses=5):
+        """Press Ctrl-C until the command ends: Python loses one that comes as `input` begins to wait."""
         for _ in range(presses):
             self.type("\x03")
             try:
-                self.process.wait(1)
+                self.process.wait(30)
                 return
             except subprocess.TimeoutExpired:
                 pass

@@ -27,18 +27,19 @@ directions = st.sampled_from(["forward", "backward"])
 ids = st.integers(0, 4)
 
 
-class Coin:
-    """Says which way, as a generator would that was asked for nothing else."""
+class Coins:
+    """Say which way each sample is read."""
 
-    def __init__(self, backward: bool):
-        self.backward = backward
+    def __init__(self, backward: list[bool]):
+        self.backward = np.array(backward)
 
-    def random(self) -> float:
-        return 0.25 if self.backward else 0.75
+    def uniforms(self, counts: list[int]) -> np.ndarray:
+        assert counts == [1] * len(self.backward)
+        return np.where(self.backward, 0.25, 0.75)
 
 
 def made(spec: CausalSpec, tokenizer, samples: list[Sample], coins=None) -> dict[str, list]:
-    batch = spec.make(tokenizer).batch(samples, coins or [None] * len(samples))  # pyright: ignore
+    batch = spec.make(tokenizer).batch(samples, coins)  # pyright: ignore
     assert batch["labels"] is batch["shift_labels"]
     assert all(str(tensor.dtype) == "torch.int64" and tensor.is_contiguous() for tensor in batch.values())
     return {name: tensor.tolist() for name, tensor in batch.items()}
@@ -48,7 +49,8 @@ def slowly(sample: Sample, first: int | None, backward: bool) -> tuple[list[int]
     """Return inputs, labels and positions of a sample, token by token."""
     tokens = sample.ids.tolist()
     learnt = [1] * len(tokens) if sample.learnt is None else sample.learnt.tolist()
-    of = [0] * len(tokens) if sample.documents is None else sample.documents.tolist()
+    breaks = [] if sample.breaks is None else sample.breaks.tolist()
+    of = [sum(place <= token for place in breaks) for token in range(len(tokens))]
     read = list(zip(tokens, learnt, of, strict=True))
     if backward:
         read.reverse()
@@ -75,7 +77,7 @@ def windows(draw, plain: bool = False):
         Sample(
             np.array(column(ids), np.uint16),
             np.array(column(st.integers(0, 1)), np.uint8) if mark else None,
-            documents=np.cumsum([0, *column(st.integers(0, 1))[1:]]) if isolate else None,
+            breaks=np.flatnonzero([0, *column(st.integers(0, 1))[1:]]) if isolate else None,
         )
         for _ in range(number)
     ]
@@ -88,8 +90,8 @@ def test_windows_are_asked_as_the_definition_says(samples, direction, begins):
     for row, sample in enumerate(samples):
         inputs, labels, positions = slowly(sample, BOS if begins else None, direction == "backward")
         assert batch["input_ids"][row] == inputs and batch["labels"][row] == labels
-        assert ("position_ids" in batch) == (sample.documents is not None)
-        if sample.documents is not None:
+        assert ("position_ids" in batch) == (sample.breaks is not None)
+        if sample.breaks is not None:
             assert batch["position_ids"][row] == positions
 
 
@@ -97,11 +99,11 @@ def test_windows_are_asked_as_the_definition_says(samples, direction, begins):
 @settings(max_examples=100, deadline=None)
 def test_of_both_each_sample_goes_its_own_way_and_begins_with_it(samples, data):
     backward = data.draw(st.lists(st.booleans(), min_size=len(samples), max_size=len(samples)))
-    batch = made(CausalSpec(direction="both"), BOTH, samples, [Coin(way) for way in backward])
+    batch = made(CausalSpec(direction="both"), BOTH, samples, Coins(backward))
     for row, (sample, turned) in enumerate(zip(samples, backward, strict=True)):
         inputs, labels, positions = slowly(sample, WAYS[turned], turned)
         assert batch["input_ids"][row] == inputs and batch["labels"][row] == labels
-        assert sample.documents is None or batch["position_ids"][row] == positions
+        assert sample.breaks is None or batch["position_ids"][row] == positions
 
 
 @given(windows(plain=True), st.booleans())
@@ -144,7 +146,7 @@ def test_a_row_that_says_that_it_begins_begins_once_whichever_way_it_is_read():
     forward, backward = (made(CausalSpec(direction=way), TOKENIZER, row) for way in ("forward", "backward"))
     assert (forward["input_ids"], forward["labels"]) == ([[BOS, 0, COMMA, 1]], [[0, COMMA, 1, EOS]])
     assert (backward["input_ids"], backward["labels"]) == ([[BOS, EOS, 1, COMMA]], [[EOS, 1, COMMA, 0]])
-    both = made(CausalSpec(direction="both"), BOTH, row * 2, [Coin(False), Coin(True)])
+    both = made(CausalSpec(direction="both"), BOTH, row * 2, Coins([False, True]))
     assert both["input_ids"] == [[WAYS[0], 0, COMMA, 1], [WAYS[1], EOS, 1, COMMA]]
     assert both["labels"] == [[0, COMMA, 1, EOS], [EOS, 1, COMMA, 0]]
 
@@ -172,7 +174,7 @@ def test_a_permutation_that_does_not_fit_is_refused():
     with pytest.raises(
         UserError, match=r"reading\.isolate: a permutation mixes the documents .*; set isolate to false"
     ):
-        made(spec, TOKENIZER, [Sample(np.zeros(3, int), documents=np.zeros(3, int))])
+        made(spec, TOKENIZER, [Sample(np.zeros(3, int), breaks=np.zeros(0, int))])
 
 
 @pytest.mark.parametrize(

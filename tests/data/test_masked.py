@@ -11,6 +11,7 @@ from hubkit.data.objectives.base import IGNORED
 from hubkit.data.objectives.masked import FocusSpec, MaskedSpec, Masking
 from hubkit.data.tokens import Sample
 from hubkit.errors import UserError
+from hubkit.randomness import Randoms
 from hubkit.tokenizers.lorenz import VOCABULARY, lorenz_tokenizer
 
 TOKENIZER = lorenz_tokenizer()
@@ -24,7 +25,7 @@ shares = st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda pair: sum(pai
 
 
 def batch(masking: Masking, lists: list[list[int]], seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    randoms = [np.random.default_rng([seed, row]) for row in range(len(lists))]
+    randoms = Randoms([(seed, row, 0) for row in range(len(lists))])
     made = masking.batch([Sample(np.array(row)) for row in lists], randoms)
     assert all(tensor.dtype == torch.int64 for tensor in made.values())
     attended = made.get("attention_mask", torch.ones_like(made["input_ids"]))
@@ -57,7 +58,7 @@ def test_the_same_generators_ask_the_same_and_company_changes_nothing(rows, seed
     together = batch(masking, rows, seed)
     assert all((a == b).all() for a, b in zip(together, batch(masking, rows, seed), strict=True))
     for number, row in enumerate(rows):
-        alone = masking.batch([Sample(np.array(row))], [np.random.default_rng([seed, number])])
+        alone = masking.batch([Sample(np.array(row))], Randoms([(seed, number, 0)]))
         for name, whole in (("input_ids", together[0]), ("labels", together[2])):
             assert (alone[name].numpy()[0] == whole[number, : len(row)]).all()
 

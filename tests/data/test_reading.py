@@ -30,19 +30,19 @@ def test_windows_are_slices_of_all_rows_one_after_the_other(ids, length, stride)
     slices = [everything[begin : begin + length] for begin in range(0, len(everything) - length + 1, stride)]
     assert [made[number].ids.tolist() for number in range(len(made))] == slices
     assert made.lengths.tolist() == [length] * len(slices)
-    assert not made[0].whole and made[0].documents is None
+    assert not made[0].whole and made[0].breaks is None
 
 
 @given(documents, st.integers(2, 20), st.integers(1, 25))
 @settings(max_examples=100, deadline=None)
-def test_each_token_of_a_window_knows_its_document(ids, length, stride):
+def test_a_window_knows_where_documents_begin(ids, length, stride):
     of = np.repeat(np.arange(len(ids)), [len(row) for row in ids])
     if len(of) < length:
         return
     made = Windows(token_rows(ids), length, stride, isolate=True, source="here")
     for number in range(len(made)):
         expected = of[number * stride : number * stride + length]
-        assert made[number].documents.tolist() == (expected - expected[0]).tolist()
+        assert made[number].breaks.tolist() == (np.flatnonzero(np.diff(expected)) + 1).tolist()
 
 
 @given(documents, st.integers(2, 20))

@@ -82,6 +82,7 @@ def write_model(
     objective: Mapping[str, Any],
     reading: Mapping[str, Any] | None = None,
     evaluations: Sequence[str] = (),
+    dataset: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model folder with its lineage."""
     spec = CausalSpec.build(objective) if objective.get("name", "causal") == "causal" else CausalSpec()
@@ -92,7 +93,7 @@ def write_model(
     model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
     recipe = {
-        "dataset": {"repo": str(corpus)},
+        "dataset": {"repo": str(corpus), **(dataset or {})},
         "objective": {"name": "causal", **objective},
         "reading": reading or {},
         "evaluations": list(evaluations),

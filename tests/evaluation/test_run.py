@@ -66,6 +66,22 @@ def test_whole_texts_also_give_bits_a_byte(make):
     assert found["bits a byte"] == pytest.approx(found["nats a token"] * tokens / math.log(2) / text_bytes, abs=1e-3)
 
 
+@pytest.mark.parametrize("reading", [{}, {"form": "windows", "length": 8}], ids=["rows", "windows"])
+def test_rows_that_were_held_out_also_give_bits_a_byte(make, reading):
+    texts = ["{" + "A" * (number % 20) + "," + "B" * (number // 20) + "}" for number in range(60)]
+    folder = make(
+        train=texts, dataset={"held_out": 0.3}, objective={}, reading=reading, evaluations=["perplexity"]
+    )  # fmt: skip
+    (entry,) = evaluate_model(folder)["results"]
+    found = values(entry)
+    assert 5 < entry["rows"] < 40, "some of the training split, and none of the six rows of the test split"
+    ratio = found["bits a byte"] * math.log(2) / found["nats a token"]
+    if reading:
+        assert ratio == pytest.approx(1, abs=1e-3), "a byte a token"
+    else:
+        assert ratio == pytest.approx(entry["tokens"] / (entry["tokens"] + entry["rows"]), rel=1e-3)
+
+
 def test_windows_count_their_rows_and_share_out_the_bytes(make):
     settings = {"objective": {}, "reading": {"form": "windows", "length": 8}, "evaluations": ["perplexity"]}
     folder = make(**settings)

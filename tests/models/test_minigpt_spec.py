@@ -102,7 +102,7 @@ def test_a_spec_comes_back_from_its_json():
 def test_the_model_is_what_spec_and_tokenizer_say():
     spec = MiniGPTSpec(n_layer=2, n_head=2, n_embd=16, mlp="swiglu", mlp_hidden=24, position="rope", rope_theta=500,
                        norm="rmsnorm", norm_eps=1e-4, tie_embeddings=True, dropout=0.2, bias=False, qkv_bias=True,
-                       head_bias=True, initializer_range=0.1, loss_chunk=64)  # fmt: skip
+                       head_bias=True, initializer_range=0.1)  # fmt: skip
     config = spec.make(letters(), longest=9).config
     for name, value in spec.model_dump(exclude={"architecture", "size", "block_size"}).items():
         assert getattr(config, name) == value, name
@@ -145,7 +145,6 @@ def test_a_spec_says_what_is_wrong(values, message):
     ("fields", "message"),
     [
         ({"n_layer": 0}, "n_layer: 0 is less than 1; give a positive number"),
-        ({"loss_chunk": 0}, "loss_chunk: 0 is less than 1"),
         ({"n_head": 5}, "n_embd: 768 is not a multiple of n_head 5; change one of them"),
         ({"n_embd": 36, "position": "rope"}, "12 heads of n_embd 36 are 3 wide, and rope turns pairs; make that even"),
         ({"dropout": 1.0}, r"dropout: 1\.0 is not a probability below 1; give one in \[0, 1\)"),

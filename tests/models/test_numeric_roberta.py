@@ -163,6 +163,44 @@ def test_padding_changes_nothing():
     assert torch.allclose(net(**alone).numbers, net(**beside).numbers[:1, :5], atol=1e-6)
 
 
+LAYOUT = [VOCABULARY.index(token) for token in "{}[],"]
+
+
+def test_layout_is_left_out_of_attention_where_the_spec_says_so():
+    """What stands at a bracket or a comma reaches no other place; with attention to all it does."""
+    batch = NUMBERS.batch(["{'params': [1.5, ?]}"])
+    place = batch["input_ids"][0].tolist().index(LAYOUT[-1])
+    other = batch | {"input_ids": batch["input_ids"].clone()}
+    other["input_ids"][0, place] = LAYOUT[0]
+    elsewhere = torch.arange(batch["input_ids"].shape[1]) != place
+    for attend, same in ((False, True), (True, False)):
+        net = model(attend_layout=attend, initializer_range=0.3)
+        assert net.config.unattended_token_ids == ([] if attend else LAYOUT)
+        one, two = (net(**b).logits[0] for b in (batch, other))
+        assert torch.equal(one[elsewhere], two[elsewhere]) is same
+        assert not torch.equal(one[place], two[place]), "a bracket still reads, and is asked for as any token"
+
+
+def test_without_layout_padding_changes_nothing_and_a_row_of_layout_alone_is_read():
+    net = model(attend_layout=False)
+    alone, beside = NUMBERS.batch(["[1.5, ?]"]), NUMBERS.batch(["[1.5, ?]", WORLD, "[[], []]"])
+    answers = net(**beside)
+    assert torch.allclose(net(**alone).logits, answers.logits[:1, :5], atol=1e-6)
+    assert torch.allclose(net(**NUMBERS.batch(["[[], []]"])).logits, answers.logits[2:, :7], atol=1e-6)
+    assert answers.logits.isfinite().all()
+
+
+def test_the_loops_attention_without_masks_leaves_the_layout_out_too():
+    from hubkit.training.attention import fitting_attention
+
+    net, batch = model(attend_layout=False, initializer_range=0.3), NUMBERS.batch(["{'params': [1.5, ?]}"])
+    del batch["attention_mask"]
+    with fitting_attention(net, batch, torch.device("cpu")):
+        within = net(**batch).logits
+    assert torch.equal(within, net(**batch).logits)
+    assert not torch.equal(within, model(initializer_range=0.3)(**batch).logits)
+
+
 def labelled() -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
     """Return a batch in which a number, a bracket and a comma are asked for."""
     batch = NUMBERS.batch(["[?, 2.5?", "[? 7]"])
@@ -209,7 +247,7 @@ def test_the_shape_is_what_the_spec_says():
                               hidden_dropout_prob=0.0, initializer_range=0.5, hidden_act="relu",
                               value_scale=0.1, number_loss_weight=2.0)  # fmt: skip
     config = spec.make(TOKENIZER, longest=9).config
-    for name, value in spec.model_dump(exclude={"architecture", "max_length"}).items():
+    for name, value in spec.model_dump(exclude={"architecture", "max_length", "attend_layout"}).items():
         assert getattr(config, name) == value
     assert (config.vocab_size, config.pad_token_id, config.number_token_id) == (25, PAD, NUMBER)
     assert config.max_position_embeddings == 9 + PAD + 1 and config.model_type == "numeric_roberta"
@@ -284,7 +322,7 @@ print(all(same), type(model).__name__, type(config).__name__, numbers.decode(bat
 def test_a_process_without_hubkit_loads_it_and_computes_the_same_bits(tmp_path):
     from safetensors.torch import save_file
 
-    net = model(value_scale=0.25)
+    net = model(value_scale=0.25, attend_layout=False)
     published = tmp_path / "published"
     net.save_pretrained(published)
     save_tokenizer(TOKENIZER, published)

@@ -30,7 +30,7 @@ GREEDY = GenerationConfig(max_new_tokens=7, do_sample=False, pad_token_id=PAD)
 
 def small(cell: str, **fields) -> RecurrentForCausalLM:
     """A model whose fresh weights are large enough that every token matters."""
-    torch.manual_seed(3)
+    torch.manual_seed(4)
     shape = {"vocab_size": VOCABULARY, "hidden_size": 12, "num_hidden_layers": 2, "initializer_range": 1.0}
     return RecurrentForCausalLM(RecurrentConfig(cell=cell, **{**shape, **fields})).eval()
 
@@ -76,7 +76,7 @@ def test_the_spec_says_the_shape_and_the_tokenizer_the_ids():
     config = model.config
     assert (config.cell, config.hidden_size, config.num_hidden_layers, config.dropout) == ("lstm", 8, 3, 0.3)
     assert (config.vocab_size, config.pad_token_id, config.bos_token_id, config.eos_token_id) == (VOCABULARY, 0, 1, 2)
-    assert model.lm_head.weight is model.embed_tokens.weight and spec.kind == "causal"
+    assert model.lm_head.weight is model.model.embed_tokens.weight and spec.kind == "causal"
 
 
 def test_fresh_weights_come_from_torchs_generator_alone():
@@ -91,12 +91,12 @@ def test_fresh_weights_come_from_torchs_generator_alone():
 @pytest.mark.parametrize("cell", CELLS)
 def test_fresh_weights_have_the_spread_that_the_config_says(cell):
     model = small(cell, hidden_size=64, vocab_size=400, initializer_range=0.05)
-    assert model.embed_tokens.weight.std().item() == pytest.approx(0.05, rel=0.05)
+    assert model.model.embed_tokens.weight.std().item() == pytest.approx(0.05, rel=0.05)
     assert model.lm_head.weight.std().item() == pytest.approx(0.05, rel=0.05)
-    for name, weight in model.rnn.named_parameters():
+    for name, weight in model.model.rnn.named_parameters():
         assert weight.abs().max() <= 64**-0.5, name
         assert weight.std().item() == pytest.approx(64**-0.5 / 3**0.5, rel=0.1), name
-    assert torch.equal(model.norm.weight, torch.ones(64)) and not model.norm.bias.any()
+    assert torch.equal(model.model.norm.weight, torch.ones(64)) and not model.model.norm.bias.any()
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,10 @@ def test_no_position_sees_the_future_and_each_sees_the_past(cell):
 def test_logits_are_those_of_the_cell_by_its_definition(cell):
     """One layer, step by step, from the equations that torch documents."""
     model = small(cell, num_hidden_layers=1)
-    weight, hidden_weight, bias, hidden_bias = (model.rnn._parameters[name] for name in model.rnn._flat_weights_names)
+    rnn = model.model.rnn
+    weight, hidden_weight, bias, hidden_bias = (rnn._parameters[name] for name in rnn._flat_weights_names)
     h, c, outputs = torch.zeros(12), torch.zeros(12), []
-    for x in model.embed_tokens(rows(6)):
+    for x in model.model.embed_tokens(rows(6)):
         inner, outer = weight @ x + bias, hidden_weight @ h + hidden_bias
         if cell == "gru":
             (r, z, n), (hr, hz, hn) = inner.chunk(3), outer.chunk(3)
@@ -228,10 +229,10 @@ def test_a_batch_that_is_all_padding_is_refused():
 
 def test_tokens_or_embeddings_and_not_both():
     model, ids = MODELS["gru"], rows(2, 5)
-    for inputs in ({}, {"input_ids": ids, "inputs_embeds": model.embed_tokens(ids)}):
+    for inputs in ({}, {"input_ids": ids, "inputs_embeds": model.model.embed_tokens(ids)}):
         with pytest.raises(ValueError, match="input_ids, inputs_embeds: exactly one of them is needed"):
             model(**inputs)
-    assert torch.equal(model(inputs_embeds=model.embed_tokens(ids)).logits, model(ids).logits)
+    assert torch.equal(model(inputs_embeds=model.model.embed_tokens(ids)).logits, model(ids).logits)
 
 
 # --- loss ------------------------------------------------------------------------------------------------------------
@@ -267,7 +268,7 @@ def test_training_drops_inputs_and_returns_no_state():
     model, ids = small("gru", dropout=0.5).train(), rows(1, 6)
     assert not torch.equal(model(ids).logits, model(ids).logits)
     assert model(ids).past_key_values is None and model(ids, use_cache=True).past_key_values is not None
-    assert model.rnn.dropout == 0
+    assert model.model.rnn.dropout == 0
 
 
 # The losses of 20 steps below; a change of theirs is a change of the model, to be explained where it is made.
@@ -304,7 +305,7 @@ def _losses(cell: str) -> list[float]:
 def test_generation_with_the_state_is_that_without(cell):
     model, prompt = MODELS[cell], rows(3, 5)
     lengths = []
-    handle = model.rnn.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
+    handle = model.model.rnn.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
     with_state = model.generate(prompt, GREEDY)
     handle.remove()
     assert torch.equal(with_state, model.generate(prompt, GREEDY, use_cache=False))
@@ -415,10 +416,10 @@ def test_a_loaded_model_trains_what_it_reads_with(cell, tmp_path):
     assert torch.equal(model(rows(1, 5)).logits, MODELS[cell](rows(1, 5)).logits)
     before = model(rows(1, 5)).logits
     with torch.no_grad():
-        model.rnn.weight_hh_l0.add_(1.0)
+        model.model.rnn.weight_hh_l0.add_(1.0)
     assert not torch.allclose(model(rows(1, 5)).logits, before)
-    flat = {weight.data_ptr() for weight in model.rnn._flat_weights}
-    assert flat == {weight.data_ptr() for weight in model.rnn.parameters()}
+    flat = {weight.data_ptr() for weight in model.model.rnn._flat_weights}
+    assert flat == {weight.data_ptr() for weight in model.model.rnn.parameters()}
 
 
 def test_hubkit_loads_its_own_class_without_trust(tmp_path):

@@ -68,7 +68,7 @@ def test_two_models_make_two_tabs_with_their_examples_and_code(hub, tmp_path):
     there = {str(path.relative_to(folder)) for path in folder.rglob("*.py")}
     assert {"app.py", "generate_tab.py", "hubkit_models/streaming.py"} <= there
     own = {path.rpartition("/")[2] for path in there if path.startswith("hubkit_models/minigpt/")}
-    assert {"configuration_minigpt.py", "modeling_minigpt.py", "loss_minigpt.py"} <= own
+    assert {"configuration_minigpt.py", "modeling_minigpt.py", "layers_minigpt.py"} <= own
     assert all(name.endswith("_minigpt.py") for name in own), "nothing that needs hubkit comes along"
 
 

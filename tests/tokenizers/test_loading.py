@@ -2,6 +2,7 @@
 
 import json
 
+import httpx2
 import pytest
 
 from hubkit.errors import UserError
@@ -89,3 +90,25 @@ def test_characters_stay_characters_with_more_tokens_and_after_a_file(tmp_path, 
     for one in (tokenizer, load_tokenizer(str(tmp_path))):
         assert are_characters(one.backend_tokenizer) and load_rules(one).in_texts
         assert Encoder(one).encode_batch(["{AB,B}"])[0].tolist() == [2, 0, 1, 4, 1, 3], "start and stop are in the text"
+
+
+def test_of_a_repository_on_the_hub_only_the_tokenizer_is_asked_for(here, tmp_path, trained, monkeypatch):
+    save_tokenizer(trained, tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"weights" * 1000)
+    (tmp_path / "model" / "config.json").write_text("{}")
+    here.create_repo("tokens/large")
+    here.upload_folder(repo_id="tokens/large", folder_path=tmp_path / "model")
+    asked = []
+    send = httpx2.Client.send
+    monkeypatch.setattr(httpx2.Client, "send", lambda client, request, **more: (
+        asked.append(request.url.path), send(client, request, **more)
+    )[1])  # fmt: skip
+    loaded = load_tokenizer("tokens/large")
+    assert tokenizer_sha256(loaded) == tokenizer_sha256(trained)
+    files = {path.rpartition("/")[2] for path in asked if "/resolve/" in path}
+    assert files == {"tokenizer.json", "tokenizer_config.json"}
+
+    here.create_repo("tokens/none")
+    here.upload_file(repo_id="tokens/none", path_or_fileobj=b"{}", path_in_repo="config.json")
+    with pytest.raises(UserError, match=r"tokenizer: tokens/none has no tokenizer\.json; save a fast tokenizer there"):
+        load_tokenizer("tokens/none")

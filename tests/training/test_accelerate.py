@@ -1,6 +1,8 @@
 """The launcher's configurations: each is one that accelerate takes, and what it makes of it."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
@@ -8,6 +10,7 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils import DistributedType
 
 from hubkit.resources import resource
+from hubkit.training.run import say_what_is_left_out
 
 FOLDER = Path(str(resource("scripts", "accelerate")))
 TYPES = {
@@ -60,3 +63,19 @@ def test_shares_of_a_model():
 def test_a_comment_says_what_it_is_for(name):
     first = (FOLDER / f"{name}.yaml").read_text().splitlines()[0]
     assert first.startswith("# ")
+
+
+@pytest.mark.parametrize("way", ["FSDP", "DEEPSPEED"])
+def test_what_accelerate_leaves_away_without_gpus_is_said(monkeypatch, way):
+    heard: list[str] = []
+    whole: Any = SimpleNamespace(distributed_type=DistributedType.MULTI_CPU, num_processes=2)
+    say_what_is_left_out(whole, heard.append)
+    monkeypatch.setenv(f"ACCELERATE_USE_{way}", "true")
+    shared: Any = SimpleNamespace(distributed_type=DistributedType[way], num_processes=2)
+    say_what_is_left_out(shared, heard.append)
+    assert heard == []
+    say_what_is_left_out(whole, heard.append)
+    assert heard == [
+        f"{way} is for GPUs, and there are none: each of the 2 processes holds the whole model, and the gradients are "
+        "averaged"
+    ]

@@ -10,7 +10,10 @@ import pytest
 from hubkit.corpora.build import build
 from hubkit.corpora.manifest import read_manifest
 from hubkit.corpora.registry import find
+from hubkit.data.objectives.causal import CausalSpec
+from hubkit.data.tokens import Sample
 from hubkit.errors import UserError
+from hubkit.randomness import Randoms
 from hubkit.tokenizers.bpe import train_bpe
 from hubkit.training.loading import Data, find_pins, load_data
 from hubkit.training.recipe import Recipe
@@ -89,3 +92,19 @@ def test_the_identity_of_a_run_hangs_on_what_is_read_and_not_on_where_it_lies(fo
     assert recipe(folder, "dataset.held_out=0.2").identity("x") != made.identity("x")
     assert made.published()["dataset"]["folder"] == "built"
     assert made.published()["dataset"]["held_out"] == 0.1, "the recipe says what was kept from training"
+
+
+def test_of_a_dataset_without_marks_every_token_is_asked_for(folder):
+    marks = "objective={name: causal, learn: marked}"
+    with pytest.raises(UserError, match="'loss'"):
+        loaded(recipe(folder, marks))
+    data = loaded(recipe(folder, marks, "dataset.marked=false"))
+    assert data.training[0].sequences[0].learnt is None
+
+
+def test_a_mixture_of_marked_and_unmarked_windows_keeps_the_marks():
+    samples = [Sample(np.arange(5)), Sample(np.arange(5), np.array([1, 0, 0, 1, 1], np.uint8))]
+    objective = CausalSpec(learn="marked").make(TOKENIZER)
+    labels = objective.batch(samples, Randoms([(1, 0, 0), (1, 1, 0)]))["labels"].tolist()
+    begin = [] if objective.more else [0]
+    assert labels == [[*begin, 1, 2, 3, 4], [*begin, -100, -100, 3, 4]]

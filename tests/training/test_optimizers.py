@@ -91,3 +91,11 @@ def test_a_run_in_bfloat16_has_the_losses_of_one_in_fp32_and_resumes_to_the_bit(
     with pytest.raises(Died):
         small_loop(tmp_path / "broken", 12, die, precision=precision).run()
     assert measured(small_loop(tmp_path / "broken", 12, precision=precision)) == straight
+
+
+def test_a_loss_in_chunks_lets_the_body_compute_in_bfloat16(tmp_path):
+    loop, seen = small_loop(tmp_path, 5, case="gpt_neox forward", precision="bf16", loss_chunk=16), set()
+    layer = loop.accelerator.unwrap_model(loop.model).base_model.layers[0].mlp.dense_h_to_4h
+    layer.register_forward_hook(lambda module, given, result: seen.add(result.dtype))
+    loop.run()
+    assert seen == {torch.bfloat16}

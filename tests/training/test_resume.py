@@ -23,8 +23,8 @@ HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE / "data" / "golden_losses.json").read_text())
 STEPS = 20
 RESUMED = (
-    "minigpt backward", "minigpt both", "minigpt prefix", "minigpt modern forward", "gru both", "lstm backward",
-    "gpt_neox forward",
+    "numeric_roberta numeric", "minigpt backward", "minigpt both", "minigpt prefix", "minigpt modern forward",
+    "gru both", "lstm backward", "gpt_neox forward",
 )  # fmt: skip
 
 

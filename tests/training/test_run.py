@@ -113,7 +113,10 @@ def test_lineage_names_the_dataset_at_its_commit_and_release(world, published):
     lineage = json.loads((model_folder(world) / "run.json").read_text())
     assert lineage["datasets"] == [{"repo": CORPUS, "revision": world.commit, "release": "v1.0.0", "splits": SPLITS}]
     recipe = read_recipe("lorenz-tiny", [*CHANGES, f"publish_to={MODEL}"])
-    assert lineage["recipe"] == recipe.published() == json.loads((model_folder(world) / "recipe.json").read_text())
+    assert lineage["recipe"] == recipe.published()
+    again = json.loads((model_folder(world) / "recipe.json").read_text())
+    assert again["dataset"].pop("revision") == world.commit, "what anyone trains again by it is pinned"
+    assert again | {"publish_to": MODEL} == lineage["recipe"] | {"dataset": again["dataset"]}
     assert lineage["recipe_sha256"] == recipe.identity(world.commit)
     assert lineage["training"]["steps"] == STEPS and lineage["training"]["epochs"] == STEPS * 16 / 64
     assert lineage["environment"]["device"] == "cpu" and lineage["environment"]["processes"] == 1

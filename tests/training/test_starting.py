@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -196,18 +197,21 @@ def test_weights_that_its_own_config_denies_are_refused(tmp_path):
 
 
 def test_a_folder_without_weights_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"init_from: .* has no model\.safetensors; name a folder that save_pretrained"):
-        find_weights(str(tmp_path), None)
+    message = r"init_from: .* has no model\.safetensors; name a folder that save_pretrained"
+    with pytest.raises(UserError, match=message), find_weights(str(tmp_path), None):
+        pass
 
 
 # --- where it lies ---------------------------------------------------------------------------------------------------
 
 
 def test_a_folder_is_recorded_by_its_name_and_the_sha256_of_its_weights(tmp_path):
-    folder, lineage = find_weights(str(saved(tmp_path / "base")), None)
+    with find_weights(str(saved(tmp_path / "base")), None) as (folder, lineage):
+        pass
     assert folder == tmp_path / "base" and lineage["path"] == "base" and len(lineage["sha256"]) == 64
     assert local_weights(str(folder), None) == lineage["sha256"]
-    assert find_weights(str(saved(tmp_path / "other", fresh(seed=3))), None)[1]["sha256"] != lineage["sha256"]
+    with find_weights(str(saved(tmp_path / "other", fresh(seed=3))), None) as (_, other):
+        assert other["sha256"] != lineage["sha256"]
     assert local_weights(None, None) is local_weights("s3://bucket/base", None) is None
 
 
@@ -225,21 +229,47 @@ def test_published_recipes_name_no_folder_of_this_machine(tmp_path):
 
 @pytest.fixture
 def bucket(s3):
-    s3.mkdir("models")
+    s3.makedirs("models", exist_ok=True)
     return s3
 
 
-def test_weights_come_from_s3(tmp_path, bucket):
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """Where temporary files go."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_weights_come_from_s3_and_their_copy_does_not_stay(tmp_path, bucket, scratch):
     base = saved(tmp_path / "base")
     for path in base.iterdir():
         bucket.put_file(str(path), f"models/base/{path.name}")
-    folder, lineage = find_weights("s3://models/base", None)
-    assert lineage == {"path": "s3://models/base", "sha256": local_weights(str(base), None)}
     model = fresh()
-    load_weights(model, folder, "s3://models/base")
+    with find_weights("s3://models/base", None) as (folder, lineage):
+        assert lineage == {"path": "s3://models/base", "sha256": local_weights(str(base), None)}
+        assert folder.parent == scratch
+        load_weights(model, folder, "s3://models/base")
     assert torch.equal(model.state_dict()["lm_head.weight"], fresh(seed=0).state_dict()["lm_head.weight"])
-    with pytest.raises(UserError, match=r"init_from: can't read s3://models/none: .*; check the address"):
-        find_weights("s3://models/none", None)
+    assert not list(scratch.iterdir())
+
+
+def test_no_copy_stays_of_weights_that_can_not_be_used(tmp_path, bucket, scratch):
+    base = saved(tmp_path / "base", fresh(ROBERTA, seed=0))
+    for path in base.iterdir():
+        bucket.put_file(str(path), f"models/other/{path.name}")
+    with (
+        pytest.raises(UserError, match=r"set model\.architecture"),
+        find_weights("s3://models/other", None) as (folder, _),
+    ):
+        load_weights(fresh(), folder, "s3://models/other")
+    with (
+        pytest.raises(UserError, match=r"init_from: can't read s3://models/none: .*; check the address"),
+        find_weights("s3://models/none", None),
+    ):
+        pass
+    assert not list(scratch.iterdir())
 
 
 ON_THE_HUB = """
@@ -247,7 +277,8 @@ import json
 from hubkit.training.starting import find_commit, find_weights, tokenizer_of
 from hubkit.training.recipe import read_recipe
 where = "lab/base@v1.0.0"
-folder, lineage = find_weights(where, find_commit(where))
+with find_weights(where, find_commit(where)) as (folder, lineage):
+    pass
 recipe = read_recipe("lorenz-tiny", [f"tokenizer={where}"])
 tokens = len(tokenizer_of(recipe, find_commit(where)))
 print(json.dumps([lineage, [path.name for path in folder.glob("*.safetensors")], tokens]))

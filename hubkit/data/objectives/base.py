@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from hubkit.data.tokens import Framing, Sample
+from hubkit.randomness import Randoms
 
 if TYPE_CHECKING:
     import torch
@@ -22,12 +21,12 @@ class Objective(Protocol):
     more: int
     """Tokens that a window needs beyond those that the model reads."""
 
-    def batch(self, samples: Sequence[Sample], randoms: Sequence[np.random.Generator]) -> "dict[str, torch.Tensor]":
+    def batch(self, samples: Sequence[Sample], randoms: Randoms) -> "dict[str, torch.Tensor]":
         """Return a batch: `input_ids`, `labels` (`IGNORED` where nothing is asked), and what else the model takes.
 
         Args:
             samples: None of them empty.
-            randoms: A generator a sample, which alone decides what is asked of it: neither the padding nor the other
+            randoms: Those of each sample, which alone decide what is asked of it: neither the padding nor the other
                 samples do, so that a sample is asked the same whatever batch and process it is in.
         """
         ...

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from hubkit.data.objectives.base import IGNORED
 from hubkit.data.tokens import Framing, Sample
 from hubkit.errors import UserError
+from hubkit.randomness import Randoms
 from hubkit.specs import Spec
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ class Causal:
 
         vocabulary = tokenizer.get_vocab()
         if spec.learn_after is not None and spec.learn_after not in vocabulary:
-            raise UserError(f"objective.learn_after: {spec.learn_after!r} is not a token of the vocabulary")
+            raise UserError(
+                f"objective.learn_after: {spec.learn_after!r} is not a token of the vocabulary; name one that it has"
+            )
         self.spec, self._turned = spec, turned
         self._begin, end = _id(tokenizer, "bos"), _id(tokenizer, "eos")
         # The token in front of what is read forward, and of what is read backward.
@@ -97,12 +100,12 @@ class Causal:
         self.framing = Framing(end=end, after=after, marked=spec.learn == "marked")
         self.more = 1 if self._firsts is None else 0
 
-    def batch(self, samples: Sequence[Sample], randoms: Sequence[np.random.Generator]) -> "dict[str, torch.Tensor]":
+    def batch(self, samples: Sequence[Sample], randoms: Randoms) -> "dict[str, torch.Tensor]":
         """Return a batch; rows of several lengths are padded at the end.
 
         Args:
             samples: All of them whole rows, or all windows of one length.
-            randoms: A generator a sample; used where one model learns both directions.
+            randoms: Those of each sample; used where one model learns both directions.
 
         Returns:
             `input_ids`; `labels` and `shift_labels`, the same tensor: the token that follows each input, or `IGNORED`;
@@ -112,10 +115,15 @@ class Causal:
         Raises:
             UserError: The permutation has another length than the windows, or is to keep documents apart.
         """
+        if self.spec.direction == "both":
+            return self.read(samples, randoms.uniforms([1] * len(samples)) < 0.5)
+        return self.read(samples, np.full(len(samples), self.spec.direction == "backward"))
+
+    def read(self, samples: Sequence[Sample], backward: np.ndarray) -> "dict[str, torch.Tensor]":
+        """Return the batch of :meth:`batch`, told which samples are read backward: bool (samples,)."""
         import torch
 
-        backward = self._backward(samples, randoms)
-        ids, learnt, documents = (self._rows if samples[0].whole else self._windows)(samples, backward)
+        ids, learnt = (self._rows if samples[0].whole else self._windows)(samples, backward)
         labels = (ids[:, 1:] if self._firsts is None else ids).astype(np.int64, order="C")
         inputs = np.empty_like(labels)
         if self._firsts is None:
@@ -125,28 +133,25 @@ class Causal:
         if learnt is not None:
             labels[learnt[:, -labels.shape[1] :] == 0] = IGNORED
         batch = {"input_ids": torch.from_numpy(inputs)}
-        if documents is not None:
-            # What is in front belongs to the first document.
-            seen = documents[:, :-1] if self._firsts is None else documents[:, np.r_[0, : documents.shape[1] - 1]]
-            labels[documents[:, -labels.shape[1] :] != seen] = IGNORED
-            batch["position_ids"] = torch.from_numpy(_restarted(seen))
+        if samples[0].breaks is not None:
+            begins = _begins(samples, backward)
+            labels[begins[:, -labels.shape[1] :]] = IGNORED
+            seen = begins[:, :-1]
+            if self._firsts is not None:  # what is in front belongs to the first document
+                seen = np.insert(seen, 0, False, axis=1)
+            batch["position_ids"] = torch.from_numpy(_positions(seen))
         asked = torch.from_numpy(labels)
         return batch | {"labels": asked, "shift_labels": asked}
 
-    def _backward(self, samples: Sequence[Sample], randoms: Sequence[np.random.Generator]) -> np.ndarray:
-        """Return which samples are read backward: bool (samples,)."""
-        if self.spec.direction == "both":
-            return np.array([random.random() < 0.5 for random in randoms])
-        return np.full(len(samples), self.spec.direction == "backward")
-
     def _windows(self, samples: Sequence[Sample], backward: np.ndarray) -> "_Columns":
-        """Return windows as they are read: ids, what is learnt and documents, each of shape (samples, length)."""
+        """Return windows as they are read."""
         columns = _Columns(
             np.array([sample.ids for sample in samples]),
-            None if samples[0].learnt is None else np.array([sample.learnt for sample in samples]),
-            None if samples[0].documents is None else np.array([sample.documents for sample in samples]),
+            None if all(sample.learnt is None for sample in samples) else np.array([_learnt(s) for s in samples]),
         )
         if self._order is not None:
+            if samples[0].breaks is not None:
+                raise UserError("reading.isolate: a permutation mixes the documents of a window; set isolate to false")
             return self._permuted(columns, self._order)
         if backward.all():
             return columns.each(lambda column: self._turned(column, "backward"))
@@ -167,7 +172,7 @@ class Causal:
             way, length = "backward" if turn else "forward", len(sample.ids) - start
             ids[row, :length] = self._turned(sample.ids[start:], way)
             learnt[row, :length] = 1 if sample.learnt is None else self._turned(sample.learnt[start:], way)
-        return _Columns(ids, learnt, None)
+        return _Columns(ids, learnt)
 
     def _permuted(self, columns: "_Columns", order: np.ndarray) -> "_Columns":
         tokens = columns.ids.shape[1]
@@ -176,8 +181,6 @@ class Causal:
                 f"objective.permutation: it has {len(order)} places, and a window has {tokens} tokens; give a place "
                 "for each of them"
             )
-        if columns.documents is not None:
-            raise UserError("reading.isolate: a permutation mixes the documents of a window; set isolate to false")
         return columns.each(lambda column: column[:, order])
 
 
@@ -187,20 +190,34 @@ class _Columns(NamedTuple):
     ids: np.ndarray
     learnt: np.ndarray | None
     """uint8."""
-    documents: np.ndarray | None
-    """int64."""
 
     def each(self, change: Callable[[np.ndarray], np.ndarray]) -> "_Columns":
         """Return the arrays that there are, each changed in the same way."""
         return _Columns(*(column if column is None else change(column) for column in self))  # pyright: ignore
 
 
-def _restarted(documents: np.ndarray) -> np.ndarray:
-    """Return positions that begin at 0 with each document: int64, of the shape of `documents` (samples, length)."""
-    places = np.broadcast_to(np.arange(documents.shape[1]), documents.shape)
-    begins = np.ones(documents.shape, bool)
-    begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
-    return places - np.maximum.accumulate(np.where(begins, places, 0), axis=1)
+def _learnt(sample: Sample) -> np.ndarray:
+    """Return what of a sample is learnt, uint8 (tokens,): in a mixture some sources are marked and others not."""
+    return np.ones(len(sample.ids), np.uint8) if sample.learnt is None else sample.learnt
+
+
+def _begins(samples: Sequence[Sample], backward: np.ndarray) -> np.ndarray:
+    """Return where, in the order of reading, windows go over to another document: bool (samples, length)."""
+    length, breaks = len(samples[0].ids), [sample.breaks for sample in samples if sample.breaks is not None]
+    rows, places = np.repeat(np.arange(len(samples)), [len(each) for each in breaks]), np.concatenate(breaks)
+    begins = np.zeros((len(samples), length), bool)
+    # Read backward, the first token of another document is the one before the break.
+    begins[rows, np.where(backward[rows], length - places, places)] = True
+    return begins
+
+
+def _positions(begins: np.ndarray) -> np.ndarray:
+    """Return positions that begin at 0 with each row, and again where `begins` says: int64 of its shape."""
+    begins = begins.copy()
+    begins[:, 0] = True
+    starts = np.flatnonzero(begins)  # counted through all rows
+    lengths = np.diff(starts, append=begins.size)
+    return (np.arange(begins.size) - np.repeat(starts, lengths)).reshape(begins.shape)
 
 
 def _id(tokenizer: "PreTrainedTokenizerFast", name: str) -> int | None:

@@ -11,6 +11,7 @@ from hubkit.data.objectives.base import IGNORED
 from hubkit.data.objectives.whole_numbers import number_parts, number_starts
 from hubkit.data.tokens import Framing, Sample
 from hubkit.errors import UserError
+from hubkit.randomness import Randoms
 from hubkit.specs import Spec
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class Masking:
         vocabulary = tokenizer.get_vocab()
         for focus in spec.focus:
             if focus.after not in vocabulary:
-                raise UserError(f"objective.focus.after: {focus.after!r} is not a token of the vocabulary")
+                raise UserError(
+                    f"objective.focus.after: {focus.after!r} is not a token of the vocabulary; name one that it has"
+                )
         self.spec, self.mask_id, self.pad_id = spec, mask_id, pad_id
         self._focus = [(vocabulary[focus.after], focus) for focus in spec.focus]
         self._parts = number_parts(vocabulary) if spec.whole_numbers else None
@@ -92,12 +95,12 @@ class Masking:
         self._ordinary[tokenizer.all_special_ids] = False
         self._noise = np.flatnonzero(self._ordinary)
 
-    def batch(self, samples: Sequence[Sample], randoms: Sequence[np.random.Generator]) -> "dict[str, torch.Tensor]":
+    def batch(self, samples: Sequence[Sample], randoms: Randoms) -> "dict[str, torch.Tensor]":
         """Return a padded batch.
 
         Args:
             samples: None of them empty.
-            randoms: A generator a sample, which alone decides what is asked of it: neither the padding nor the other
+            randoms: Those of each sample, which alone decide what is asked of it: neither the padding nor the other
                 rows do, so that a row is asked the same whatever batch and process it is in.
 
         Returns:
@@ -108,38 +111,52 @@ class Masking:
 
         rows = [sample.ids for sample in samples]
         ids, present = padded(rows, self.pad_id)
-        draws = np.ones((*ids.shape, 3))
-        draws[present] = np.concatenate([r.random((len(row), 3)) for row, r in zip(rows, randoms, strict=True)])
-        chance, fate, noise = draws[..., 0], draws[..., 1], draws[..., 2]
+        lengths = [len(row) for row in rows]
+        draws = randoms.uniforms([3 * length for length in lengths]).reshape(-1, 3)
+        chance = np.ones(ids.shape)
+        chance[present] = draws[:, 0]
         starts = None if self._parts is None else number_starts(ids, self._parts)
-        if starts is not None:  # the tokens of a number share the lot of its first
-            chance, fate = (np.take_along_axis(draw, starts, 1) for draw in (chance, fate))
-        asked = self._asked(ids, present, chance)
-        if starts is not None:
-            asked = np.take_along_axis(asked, starts, 1)
-        masked = asked & (fate < self.spec.mask_share)
-        replaced = asked & ~masked & (fate < self.spec.mask_share + self.spec.random_share)
-        seen = np.where(masked, self.mask_id, ids)
-        seen[replaced] = self._noise[(noise[replaced] * len(self._noise)).astype(np.int64)]
-        batch = {
-            "input_ids": torch.from_numpy(seen),
-            "labels": torch.from_numpy(np.where(asked, ids, IGNORED)),
-        }
+        asked = self._asked(ids, present, chance, starts)
+        seen, labels = ids.copy(), np.full(ids.shape, IGNORED)
+        labels[asked] = ids[asked]
+        row, place = np.nonzero(asked)
+        first = np.cumsum([0, *lengths[:-1]])[row]  # draw of the row's first token
+        fate = draws[first + (place if starts is None else starts[row, place]), 1]
+        masked = fate < self.spec.mask_share
+        replaced = ~masked & (fate < self.spec.mask_share + self.spec.random_share)
+        noise = draws[(first + place)[replaced], 2]
+        seen[row[masked], place[masked]] = self.mask_id
+        seen[row[replaced], place[replaced]] = self._noise[(noise * len(self._noise)).astype(np.int64)]
+        batch = {"input_ids": torch.from_numpy(seen), "labels": torch.from_numpy(labels)}
         # A mask that hides nothing would keep a compiled model from the attention kernels that take none.
         return batch if present.all() else batch | {"attention_mask": torch.from_numpy(present.astype(np.int64))}
 
-    def _asked(self, ids: np.ndarray, present: np.ndarray, chance: np.ndarray) -> np.ndarray:
-        """Return where tokens are asked for: bool of the shape of `ids` (rows, longest), as are the arguments."""
-        probability = np.full(ids.shape, self.spec.probability)
+    def _asked(self, ids: np.ndarray, present: np.ndarray, chance: np.ndarray, starts: np.ndarray | None) -> np.ndarray:
+        """Return where tokens are asked for: bool of the shape of `ids` (rows, longest), as are the arguments.
+
+        Args:
+            ids: Of the tokens.
+            present: Where tokens are.
+            chance: Drawn for each token.
+            starts: Where the number begins that a token is part of, whose tokens share the lot of its first; None is
+                each token for itself.
+        """
+        probability: Any = self.spec.probability
+        if self._focus:
+            probability = np.full(ids.shape, self.spec.probability)
         for key, focus in self._focus:
             for row, place in np.argwhere(ids == key):
                 begin = place + 1 + focus.skip
                 probability[row, begin : begin + focus.tokens] = focus.probability
+        if starts is not None:
+            chance = np.take_along_axis(chance, starts, 1)
         candidates = present & self._ordinary[ids]
         asked = candidates & (chance < probability)
-        # Of a row that chance asks nothing of, the luckiest token is asked, so that no short row leaves the loss empty;
-        # in a row of nothing but special tokens it is one of these.
-        order = np.where(candidates, chance, np.where(present, 1 + chance, np.inf))
         empty = np.flatnonzero(~asked.any(axis=1))
-        asked[empty, order[empty].argmin(axis=1)] = True
-        return asked
+        if len(empty):
+            # Of a row that chance asks nothing of, the luckiest token is asked, so that no short row leaves the loss
+            # empty; in a row of nothing but special tokens it is one of these.
+            there, lot = present[empty], chance[empty]
+            order = np.where(candidates[empty], lot, np.where(there, 1 + lot, np.inf))
+            asked[empty, order.argmin(axis=1)] = True
+        return asked if starts is None else np.take_along_axis(asked, starts, 1)

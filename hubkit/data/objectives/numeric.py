@@ -12,6 +12,7 @@ from pydantic import Field
 from hubkit.data.objectives.masked import FocusSpec, MaskedSpec
 from hubkit.data.tokens import Framing, Sample
 from hubkit.errors import UserError
+from hubkit.randomness import Randoms
 from hubkit.specs import Spec
 from hubkit.tokenizers.numeric import NUMBER
 
@@ -61,12 +62,12 @@ class NumericMasking:
         self.spec, self._tokens = spec, tokens.make(tokenizer)
         self._number_id: int = tokenizer.get_vocab()[NUMBER]
 
-    def batch(self, samples: Sequence[Sample], randoms: Sequence[np.random.Generator]) -> "dict[str, torch.Tensor]":
+    def batch(self, samples: Sequence[Sample], randoms: Randoms) -> "dict[str, torch.Tensor]":
         """Return a padded batch.
 
         Args:
             samples: With values, none of them empty.
-            randoms: A generator a sample, which alone decides what is asked of it.
+            randoms: Those of each sample, which alone decide what is asked of it.
 
         Returns:
             Tensors (rows, longest row): `input_ids`, `labels` and, if there is padding, `attention_mask`, int64, those

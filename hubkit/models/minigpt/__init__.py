@@ -1,6 +1,6 @@
 """MiniGPT: GPT-2's architecture with the switches that an ablation compares, and a spec for recipes.
 
-`configuration_minigpt.py`, `layers_minigpt.py`, `loss_minigpt.py` and `modeling_minigpt.py` stand alone, because they
+`configuration_minigpt.py`, `layers_minigpt.py` and `modeling_minigpt.py` stand alone, because they
 are published with the weights; the other files are hubkit's. torch is loaded with the first class that needs it.
 """
 

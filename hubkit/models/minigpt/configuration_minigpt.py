@@ -34,7 +34,6 @@ class MiniGPTConfig(PreTrainedConfig):
         head_bias: Whether the head has.
         initializer_range: Standard deviation of the fresh weights; that of the projections back into the residual
             stream is divided by √(2·n_layer).
-        loss_chunk: Tokens whose logits a training step holds at once; None holds all.
         use_cache: Whether a forward pass outside of training returns keys and values.
         direction: Which way the training read its texts. A `backward` model continues to the left.
         direction_tokens: For `both`: the first token of a sequence that runs forward, and of one that runs backward.
@@ -73,7 +72,6 @@ class MiniGPTConfig(PreTrainedConfig):
     qkv_bias: bool | None = None
     head_bias: bool = False
     initializer_range: int | float = 0.02
-    loss_chunk: int | None = None
     use_cache: bool = True
     direction: Literal["forward", "backward", "both", "permuted"] = "forward"
     direction_tokens: dict[str, int] | None = None
@@ -95,7 +93,7 @@ class MiniGPTConfig(PreTrainedConfig):
 
     def validate_counts(self) -> None:
         """Refuse a count below one."""
-        names = ("vocab_size", "n_layer", "n_head", "n_embd", "block_size", "mlp_hidden", "loss_chunk")
+        names = ("vocab_size", "n_layer", "n_head", "n_embd", "block_size", "mlp_hidden")
         for name in names:
             value = getattr(self, name)
             if value is not None and value < 1:

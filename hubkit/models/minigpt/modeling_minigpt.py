@@ -17,8 +17,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_minigpt import MiniGPTConfig
-from .layers_minigpt import MiniGPTBlock, ResidualLinear, dropped, norm_of, rotation_of
-from .loss_minigpt import chunked_cross_entropy, cross_entropy_of_logits, shifted
+from .layers_minigpt import Linear, MiniGPTBlock, ResidualLinear, dropped, norm_of, rotation_of
 
 
 class MiniGPTPreTrainedModel(PreTrainedModel):
@@ -176,7 +175,7 @@ class MiniGPTForCausalLM(MiniGPTPreTrainedModel, GenerationMixin):
     def __init__(self, config: MiniGPTConfig) -> None:
         super().__init__(config)
         self.model = MiniGPTModel(config)
-        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=config.head_bias)
+        self.lm_head = Linear(config.n_embd, config.vocab_size, bias=config.head_bias)
         self.post_init()
 
     @can_return_tuple
@@ -213,43 +212,36 @@ class MiniGPTForCausalLM(MiniGPTPreTrainedModel, GenerationMixin):
                 implementation takes.
 
         Returns:
-            `loss` is () fp32. Where there is one in training, `logits` have no gradient; with `loss_chunk`, which never
-            holds them, they are None.
+            `loss` is () fp32. Where there is one in training, `logits` have no gradient.
 
         Raises:
             ValueError: Neither or both of `input_ids` and `inputs_embeds`; more tokens than learned positions.
         """
-        targets = shifted(labels) if labels is not None and shift_labels is None else shift_labels
+        asked = labels is not None or shift_labels is not None
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
-            use_cache=False if targets is not None and use_cache is None else use_cache,
+            use_cache=False if asked and use_cache is None else use_cache,
             **kwargs,
         )
         hidden = outputs.last_hidden_state
-        head, chunk = self.lm_head, self.config.loss_chunk
-        loss = logits = None
-        if targets is not None and chunk is not None and self.training:
-            loss = chunked_cross_entropy(hidden, head.weight, head.bias, targets, chunk, num_items_in_batch)
-        else:
-            kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-            logits = head(hidden[:, kept])
-            if targets is not None and chunk is not None:
-                loss = cross_entropy_of_logits(logits, targets, chunk, num_items_in_batch)
-            elif targets is not None:
-                loss = self.loss_function(
-                    logits=logits,
-                    labels=labels,
-                    vocab_size=self.config.vocab_size,
-                    shift_labels=targets,
-                    num_items_in_batch=num_items_in_batch,
-                )
-        if loss is not None and logits is not None and self.training:
-            # Nobody differentiates both: a compiled step would fill a gradient of the logits' size with zeros.
-            logits = logits.detach()
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(hidden[:, kept])
+        loss = None
+        if asked:
+            loss = self.loss_function(
+                logits=logits,
+                labels=labels,
+                vocab_size=self.config.vocab_size,
+                shift_labels=shift_labels,
+                num_items_in_batch=num_items_in_batch,
+            )
+            if self.training:
+                # Nobody differentiates both: a compiled step would fill a gradient of the logits' size with zeros.
+                logits = logits.detach()
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,

@@ -41,7 +41,6 @@ class MiniGPTSpec(Spec):
     qkv_bias: bool | None = None
     head_bias: bool = False
     initializer_range: Annotated[float, Field(gt=0)] = 0.02
-    loss_chunk: Positive | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,8 @@ class NumericRobertaConfig(RobertaConfig):
         value_scale: Below it (in the units of the text) the model sees numbers linearly, above it by their logarithm:
             a number `v` enters as ``sign(v) · log(1 + |v| / value_scale)``.
         number_loss_weight: Of the squared error of an asked number, beside the cross-entropy of its token.
+        unattended_token_ids: Tokens that no other token attends to, such as brackets and commas; None or empty is
+            RoBERTa's attention.
     """
 
     model_type = "numeric_roberta"
@@ -20,6 +22,7 @@ class NumericRobertaConfig(RobertaConfig):
     number_token_id: int | None = None
     value_scale: float | int = 1.0
     number_loss_weight: float | int = 1.0
+    unattended_token_ids: list[int] | None = None
 
     def validate_numbers(self) -> None:
         """Refuse scales and weights that are not positive."""

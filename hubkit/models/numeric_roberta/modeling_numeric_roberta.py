@@ -7,6 +7,9 @@ stands. A hidden token is the mask token with the value 1.
 xVal feeds values that were brought to [-5, 5] with the data. Here they come as they stand in the text, between 1e-5 and
 a thousand and more, and the layer normalisation after the embedding would show all large ones as the same direction. So
 the model sees ``sign(v) · log(1 + |v| / scale)``, which is linear up to about the scale and inverts exactly.
+
+A fresh model attends to all tokens alike. Where three of four tokens are brackets, commas and keys, what numbers say is
+thinned out as much in what a hidden one gathers; `unattended_token_ids` leaves the layout out of attention.
 """
 
 from dataclasses import dataclass
@@ -91,7 +94,7 @@ class NumericRobertaForMaskedLM(RobertaForMaskedLM):
         words = embeddings.word_embeddings(input_ids)
         outputs = self.roberta(
             inputs_embeds=words * self._factors(input_ids, values)[..., None].to(words.dtype),
-            attention_mask=attention_mask,
+            attention_mask=self._attended(input_ids, attention_mask),
             position_ids=position_ids,
             **kwargs,
         )
@@ -128,6 +131,19 @@ class NumericRobertaForMaskedLM(RobertaForMaskedLM):
                 raise ValueError("values: left out, but there are numbers; give model.numbers(tokenizer).batch(texts)")
             values = torch.ones_like(input_ids, dtype=torch.float32)
         return torch.where(is_number, self.seen(values), 1.0)
+
+    def _attended(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor | None:
+        """Return the mask of the tokens that are attended to; int64 (rows, tokens), or None for all of them.
+
+        A row of nothing but layout keeps RoBERTa's mask, for there is no attention to no token.
+        """
+        if not self.config.unattended_token_ids:
+            return attention_mask
+        present = torch.ones_like(input_ids) if attention_mask is None else attention_mask.to(input_ids.dtype)
+        content = present
+        for id in self.config.unattended_token_ids:
+            content = content * (input_ids != id)
+        return torch.where(content.any(-1, keepdim=True), content, present)
 
     def _judge(
         self, answer: NumericMaskedLMOutput, seen: torch.Tensor, labels: torch.Tensor, value_labels: torch.Tensor | None

@@ -1,6 +1,6 @@
 """The shape of a numeric RoBERTa, as a recipe says it."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from hubkit.models.numeric_roberta.modeling_numeric_roberta import NumericRobertaForMaskedLM
 
+_LAYOUT = "{}[],"
+"""Tokens that say where a list or a number ends, which positions tell as well in rows of one shape."""
+
 
 class NumericRobertaSpec(RobertaShape):
     """The shape of a RoBERTa that takes numbers as values."""
@@ -22,6 +25,9 @@ class NumericRobertaSpec(RobertaShape):
     """Up to about this size (in the units of the text) numbers are seen linearly, above it by their logarithm."""
     number_loss_weight: Annotated[float, Field(gt=0)] = 1.0
     """Of the squared error of an asked number, beside the cross-entropy of its token."""
+    attend_layout: bool = True
+    """Attend to braces, brackets and commas too, as xVal does. They outnumber the numbers; false leaves them out of
+    attention."""
 
     def make(self, tokenizer: "PreTrainedTokenizerFast", longest: int) -> "NumericRobertaForMaskedLM":
         """Return a model with fresh weights, drawn from torch's generator; its code is published with it.
@@ -45,4 +51,17 @@ class NumericRobertaSpec(RobertaShape):
                 "numeric-lorenz, or model.architecture=roberta"
             ) from None
         fields = self.fields(tokenizer, longest)
-        return NumericRobertaForMaskedLM(NumericRobertaConfig(**fields, number_token_id=number_token_id))
+        config = NumericRobertaConfig(
+            **fields, number_token_id=number_token_id, unattended_token_ids=self._unattended(tokenizer)
+        )
+        return NumericRobertaForMaskedLM(config)
+
+    def fields(self, tokenizer: "PreTrainedTokenizerFast", longest: int) -> dict[str, Any]:
+        """Return the fields of the config, as :meth:`RobertaShape.fields` does."""
+        fields = super().fields(tokenizer, longest)
+        del fields["attend_layout"]  # the config names the tokens themselves
+        return fields
+
+    def _unattended(self, tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+        vocabulary = tokenizer.get_vocab()
+        return [] if self.attend_layout else [vocabulary[token] for token in _LAYOUT if token in vocabulary]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from transformers import GenerationMixin, PreTrainedModel
 from transformers import initialization as init
-from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_recurrent import RecurrentConfig
@@ -91,28 +91,13 @@ def _documents(there: Tensor, restarts: Tensor) -> _Documents:
     )
 
 
-class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
-    """A language model of one kind of recurrent cell: embedding, dropout, GRU or LSTM, layer norm, head without bias.
-
-    `generate` carries a :class:`RecurrentState` from token to token, so that each costs the same however long the text
-    is. The shape is that of Papadopoulos et al., "Arrows of Time in Large Language Models" (arXiv 2401.17505).
-    """
+class RecurrentPreTrainedModel(PreTrainedModel):
+    """What transformers must know of these models, and how their weights are drawn and loaded."""
 
     config_class = RecurrentConfig
     config: RecurrentConfig
+    base_model_prefix = "model"
     _is_stateful = True
-    _tied_weights_keys = {"lm_head.weight": "embed_tokens.weight"}  # noqa: RUF012 (transformers wants a dict)
-
-    def __init__(self, config: RecurrentConfig):
-        """Make the network with fresh weights from torch's generator."""
-        super().__init__(config)
-        width = config.hidden_size
-        self.embed_tokens = nn.Embedding(config.vocab_size, width)
-        self.dropout = nn.Dropout(config.dropout)
-        self.rnn = CELLS[config.cell](width, width, config.num_hidden_layers, batch_first=True)
-        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.lm_head = nn.Linear(width, config.vocab_size, bias=False)
-        self.post_init()
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
@@ -136,7 +121,20 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
         else:
             super()._init_weights(module)
 
-    @can_return_tuple
+
+class RecurrentModel(RecurrentPreTrainedModel):
+    """Embedding, dropout, GRU or LSTM, layer norm: the language model without its head."""
+
+    def __init__(self, config: RecurrentConfig):
+        """Make the network with fresh weights from torch's generator."""
+        super().__init__(config)
+        width = config.hidden_size
+        self.embed_tokens = nn.Embedding(config.vocab_size, width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.rnn = CELLS[config.cell](width, width, config.num_hidden_layers, batch_first=True)
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.post_init()
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -144,47 +142,16 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
         position_ids: Tensor | None = None,
         past_key_values: RecurrentState | None = None,
         inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        shift_labels: Tensor | None = None,
         use_cache: bool | None = None,
-        logits_to_keep: int | Tensor = 0,
-        **kwargs: Any,
-    ) -> CausalLMOutputWithPast:
-        """Read tokens and say what follows each.
-
-        Args:
-            input_ids: (batch, length) int64.
-            attention_mask: (batch, length) or, as `generate` passes it, (batch, all columns so far): 0 is padding,
-                which the state skips, on either side or in the middle. The logits there mean nothing.
-            position_ids: (batch, length) int64: a token at position 0 begins a document and sees nothing before it.
-            past_key_values: The state to go on from.
-            inputs_embeds: (batch, length, hidden) in place of `input_ids`.
-            labels: (batch, length) int64, the same tokens as `input_ids`; -100 is not asked. They are shifted here.
-            shift_labels: (batch, length) int64, already shifted: the token that follows each.
-            use_cache: Return the state; None is `config.use_cache` outside training.
-            logits_to_keep: Only the last so many columns reach the head (0: all), or the columns of these indices.
-            **kwargs: Go to the loss function, such as `num_items_in_batch`.
-
-        Returns:
-            Loss (in nats a token, if labels were given), logits (batch, kept, vocab_size) and the state.
-
-        Raises:
-            ValueError: Both or none of `input_ids` and `inputs_embeds`, or a batch that is all padding.
-        """
+    ) -> BaseModelOutputWithPast:
+        """Return what the head reads, (batch, length, hidden); the arguments are those of `RecurrentForCausalLM`."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("input_ids, inputs_embeds: exactly one of them is needed")
         embedded = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         hidden, state = self._read(self.dropout(embedded), attention_mask, position_ids, past_key_values)
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.lm_head(self.norm(hidden[:, kept]))
-        loss = None
-        if labels is not None or shift_labels is not None:
-            loss = self.loss_function(
-                logits=logits, labels=labels, vocab_size=self.config.vocab_size, shift_labels=shift_labels, **kwargs
-            )
         use_cache = (self.config.use_cache and not self.training) if use_cache is None else use_cache
-        kept_state: Any = state if use_cache else None  # not a Cache by type; generate asks for its methods alone
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=kept_state)
+        kept: Any = state if use_cache else None  # not a Cache by type; generate asks for its methods alone
+        return BaseModelOutputWithPast(last_hidden_state=self.norm(hidden), past_key_values=kept)
 
     def _read(
         self, embedded: Tensor, mask: Tensor | None, position_ids: Tensor | None, past: RecurrentState | None
@@ -234,6 +201,68 @@ class RecurrentForCausalLM(PreTrainedModel, GenerationMixin):
     def _as_tensors(self, state: Any) -> tuple[Tensor, ...]:
         """Return the cell's state as a tuple of tensors."""
         return state if self.config.cell == "lstm" else (state,)
+
+
+class RecurrentForCausalLM(RecurrentPreTrainedModel, GenerationMixin):
+    """A language model of one kind of recurrent cell: embedding, dropout, GRU or LSTM, layer norm, head without bias.
+
+    `generate` carries a :class:`RecurrentState` from token to token, so that each costs the same however long the text
+    is. The shape is that of Papadopoulos et al., "Arrows of Time in Large Language Models" (arXiv 2401.17505).
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012 (transformers wants a dict)
+
+    def __init__(self, config: RecurrentConfig):
+        """Make the network with fresh weights from torch's generator."""
+        super().__init__(config)
+        self.model = RecurrentModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: RecurrentState | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        shift_labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Read tokens and say what follows each.
+
+        Args:
+            input_ids: (batch, length) int64.
+            attention_mask: (batch, length) or, as `generate` passes it, (batch, all columns so far): 0 is padding,
+                which the state skips, on either side or in the middle. The logits there mean nothing.
+            position_ids: (batch, length) int64: a token at position 0 begins a document and sees nothing before it.
+            past_key_values: The state to go on from.
+            inputs_embeds: (batch, length, hidden) in place of `input_ids`.
+            labels: (batch, length) int64, the same tokens as `input_ids`; -100 is not asked. They are shifted here.
+            shift_labels: (batch, length) int64, already shifted: the token that follows each.
+            use_cache: Return the state; None is `config.use_cache` outside training.
+            logits_to_keep: Only the last so many columns reach the head (0: all), or the columns of these indices.
+            **kwargs: Go to the loss function, such as `num_items_in_batch`.
+
+        Returns:
+            Loss (in nats a token, if labels were given), logits (batch, kept, vocab_size) and the state.
+
+        Raises:
+            ValueError: Both or none of `input_ids` and `inputs_embeds`, or a batch that is all padding.
+        """
+        outputs = self.model(input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache)
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(outputs.last_hidden_state[:, kept])
+        loss = None
+        if labels is not None or shift_labels is not None:
+            loss = self.loss_function(
+                logits=logits, labels=labels, vocab_size=self.config.vocab_size, shift_labels=shift_labels, **kwargs
+            )
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=outputs.past_key_values)
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:

@@ -1,4 +1,4 @@
-"""Cross-entropy of a large vocabulary in chunks. It stands alone: it is published beside the weights.
+"""Cross-entropy of a large vocabulary in chunks, for any causal model that ends in one linear head.
 
 The logits of a batch are by far its largest tensor: 64 × 1024 tokens of GPT-2's vocabulary are 13 GB in fp32, and their
 gradient as much again. Here each chunk of tokens is taken through the head, through the loss and back at once, in the
@@ -6,19 +6,42 @@ forward pass, so that no more than one chunk's logits exist at a time and the he
 without chunks (the idea of Liger Kernel, arXiv 2410.10989, and of Wijmans et al., arXiv 2411.09009).
 """
 
-from typing import Any
+from types import MethodType
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-IGNORED = -100
-"""The target of a position that is not asked."""
+from hubkit.data.objectives.base import IGNORED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
-def shifted(labels: Tensor) -> Tensor:
-    """Return the target of each position, the next label: (B, T) int64 → (B, T) int64, with `IGNORED` at the end."""
-    return F.pad(labels[..., 1:], (0, 1), value=IGNORED)
+def chunk_loss(model: "PreTrainedModel", chunk: int) -> None:
+    """Let a model compute its loss in chunks, in training and in evaluation; without labels it is as it was.
+
+    A model whose head is more than one linear map of its body's last hidden state, such as a masked one, is left alone.
+
+    Args:
+        model: Of transformers' kind: it has a body, and gets targets as `shift_labels`. Its `forward` is replaced.
+        chunk: Tokens at once.
+    """
+    body, head = model.base_model, model.get_output_embeddings()
+    if body is model or not isinstance(head, nn.Linear) or head is not getattr(model, "lm_head", None):
+        return
+    plain = model.forward
+
+    def forward(self: Any, labels: Tensor | None = None, shift_labels: Tensor | None = None, **inputs: Any) -> Any:
+        if shift_labels is None:
+            return plain(labels=labels, **inputs)
+        from transformers.modeling_outputs import CausalLMOutputWithPast
+
+        hidden = body(**{"use_cache": False, **inputs}).last_hidden_state
+        return CausalLMOutputWithPast(loss=chunked_cross_entropy(hidden, head.weight, head.bias, shift_labels, chunk))
+
+    model.forward = MethodType(forward, model)
 
 
 def chunked_cross_entropy(
@@ -27,7 +50,6 @@ def chunked_cross_entropy(
     bias: Tensor | None,
     targets: Tensor,
     chunk: int,
-    count: Tensor | int | None = None,
 ) -> Tensor:
     """Return the mean cross-entropy of a linear head, and never hold the logits of more than `chunk` tokens.
 
@@ -39,7 +61,6 @@ def chunked_cross_entropy(
         bias: The head's bias: (V,) floating, or None.
         targets: Ids: (...) int64; `IGNORED` is not counted.
         chunk: Tokens at once.
-        count: What to divide the sum by; None is the number of targets that count.
 
     Returns:
         () fp32; NaN if nothing counts, as torch's own.
@@ -47,23 +68,12 @@ def chunked_cross_entropy(
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     targets = targets.reshape(-1)
-    if count is None:
-        count = (targets != IGNORED).sum()
+    count = (targets != IGNORED).sum()
     needed = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     flat = hidden.reshape(-1, hidden.shape[-1])
     with torch.autocast(device, enabled=False):
         total = _ChunkedCrossEntropy.apply(flat, weight, bias, targets, chunk, dtype, needed)
         return total / count
-
-
-def cross_entropy_of_logits(logits: Tensor, targets: Tensor, chunk: int, count: Tensor | int | None = None) -> Tensor:
-    """Return the mean cross-entropy of logits (..., V) of any floating type; fp32 copies are of `chunk` tokens only."""
-    flat, targets = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)
-    if count is None:
-        count = (targets != IGNORED).sum()
-    pairs = zip(flat.split(chunk), targets.split(chunk), strict=True)
-    losses = [F.cross_entropy(part.float(), asked, ignore_index=IGNORED, reduction="sum") for part, asked in pairs]
-    return torch.stack(losses).sum() / count
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
