@@ -8,7 +8,22 @@ import typer
 from typer.core import TyperGroup
 
 from hubkit import __version__
-from hubkit.cli import corpora, hub, models, prefetch, prompt, publishing, quickstart, space, tokenizers, train, vary
+from hubkit.cli import (
+    card,
+    corpora,
+    hub,
+    lineage,
+    models,
+    prefetch,
+    prompt,
+    publishing,
+    quickstart,
+    releases,
+    space,
+    tokenizers,
+    train,
+    vary,
+)
 from hubkit.cli.output import quiet_libraries
 from hubkit.errors import UserError
 
@@ -57,11 +72,14 @@ quickstart.register(app)
 corpora.register(app)
 vary.register(app)
 publishing.register(app)
+releases.register(app)
 train.register(app)
 models.register(app)
 prompt.register(app)
 tokenizers.register(app)
 prefetch.register(app)
+lineage.register(app)
+app.add_typer(card.app, name="card")
 app.add_typer(space.app, name="space")
 app.add_typer(hub.app, name="hub")
 

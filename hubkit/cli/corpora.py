@@ -98,6 +98,7 @@ def build(
                  f"{split.rejected + split.failed:,} redrawn  rows {split.rows_sha256[:16]}")  # fmt: skip
         for report in manifest.reports:
             say(f"{out / report}: read it, something was set aside")
+    assert manifest.spec_sha256 is not None  # for a build has a spec
     say(f"{out}: spec {manifest.spec_sha256[:16]}, {manifest.rows:,} rows, {manifest.bytes / 1e6:,.1f} MB")
     next_step(f"hubkit publish {out} ORG/{manifest.config or manifest.builder} --dry-run")
 

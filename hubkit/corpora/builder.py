@@ -24,13 +24,14 @@ MAX_FAILURES = 100
 """So many exceptions in a builder's own code are borne, each row drawn again, before a build stops."""
 
 
-def _free(split: str) -> str:
+def check_split(split: str) -> str:
+    """Return the name of a split if it is free (a validator of pydantic's)."""
     if split == "all":
         raise ValueError("'all' means every split to `datasets`; choose another name")
     return split
 
 
-SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_free)]
+SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(check_split)]
 
 
 class CorpusSpec(Spec):

@@ -50,23 +50,41 @@ def blocks(batches: Iterable[pa.RecordBatch], limit: int | None = None) -> Itera
         batches: Any sizes, one schema.
         limit: Stop after so many rows.
     """
-    waiting: list[pa.RecordBatch] = []
-    have, left = 0, limit if limit is not None else -1
+    cut, left = Blocks(), limit if limit is not None else -1
     for batch in batches:
         if left >= 0:
             batch = batch.slice(0, left)  # noqa: PLW2901
             left -= batch.num_rows
-        while have + batch.num_rows >= BLOCK_ROWS:
-            take = BLOCK_ROWS - have
-            yield _joined([*waiting, batch.slice(0, take)])
-            batch, waiting, have = batch.slice(take), [], 0  # noqa: PLW2901
-        if batch.num_rows:
-            waiting.append(batch)
-            have += batch.num_rows
+        yield from cut.add(batch)
         if left == 0:
             break
-    if waiting:
-        yield _joined(waiting)
+    yield from cut.rest()
+
+
+class Blocks:
+    """Cuts rows into blocks as they come; see :func:`blocks`."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        """How many rows wait for a block to become full."""
+        self._batches: list[pa.RecordBatch] = []
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Take in rows of the schema of those before, and yield the blocks that are full now."""
+        while self.waiting + batch.num_rows >= BLOCK_ROWS:
+            take = BLOCK_ROWS - self.waiting
+            full = _joined([*self._batches, batch.slice(0, take)])
+            batch, self._batches, self.waiting = batch.slice(take), [], 0
+            yield full
+        if batch.num_rows:
+            self._batches.append(batch)
+            self.waiting += batch.num_rows
+
+    def rest(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that wait, if any do, and begin anew."""
+        if self.waiting:
+            yield _joined(self._batches)
+        self._batches, self.waiting = [], 0
 
 
 def rows_sha256_of_parquet(paths: Sequence[Path], limit: int | None = None) -> str:

@@ -1,17 +1,23 @@
 """`corpus.json`: what a corpus folder holds, how it was made, and the hashes by which anyone can check it."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from hubkit.corpora.builder import SplitName
+from hubkit.corpora.builder import check_split
 from hubkit.errors import UserError
 from hubkit.files import write_atomic
 from hubkit.specs import Spec, canonical_json
 
 MANIFEST = "corpus.json"
+
+_GLOB = set("*?[]{}\\")
+"""What a path means more by than itself, to `datasets` and to the Hub's client."""
+
+SplitKey = Annotated[str, Field(pattern=r"^([\w.-]+/)?\w+(\.\w+)*$"), AfterValidator(check_split)]
+"""The name of a split; of a config that is not the default one, ``config/split``."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]
@@ -70,10 +76,17 @@ class Overlap(Spec):
     pairs: list[PairOverlap]
 
 
+def _inside(file: str) -> str:
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts or str(path) != file or not file.isprintable() or _GLOB & set(file):
+        raise ValueError("not the plain path of a file inside the folder")
+    return file
+
+
 class ShardRecord(Spec):
     """One finished file."""
 
-    file: Annotated[str, Field(pattern=r"^data/[a-z0-9_]+-\d{5}-of-\d{5}\.parquet$")]
+    file: Annotated[str, Field(min_length=1), AfterValidator(_inside)]
     rows: Count
     bytes: Count
     rows_sha256: Sha256
@@ -96,32 +109,42 @@ class Manifest(Spec):
     """The content of `corpus.json`; equal for equal spec, code, libraries and writer."""
 
     format: Literal[1] = 1
-    builder: str
-    generator_version: str
+    builder: str | None
+    """Whose rows they are; null, as are the next four, for files that hubkit did not make."""
+    generator_version: str | None
     config: str | None
-    spec: dict[str, Any]
-    spec_sha256: Sha256
+    spec: dict[str, Any] | None
+    spec_sha256: Sha256 | None
     code: dict[str, Any]
     libraries: dict[str, str]
     numerics: dict[str, str]
     writer: dict[str, Any]
     columns: list[dict[str, str]]
+    """Name and type of each, and the config if that is not the default one."""
     summary: str
     license: str
-    origin: Literal["generated", "found"]
+    origin: Literal["generated", "found", "files"]
+    """Whether a program made the rows up, a program made them of what people wrote, or all that is known are files."""
     tokenizer: str | None
     sources: list[SourceRecord]
     facts: dict[str, Any]
     reports: list[str]
     """Files beside this one that say more, such as `quarantine.jsonl`; they are not published."""
     overlap: Overlap | None
-    splits: Annotated[dict[SplitName, SplitRecord], Field(min_length=1)]
+    splits: Annotated[dict[SplitKey, SplitRecord], Field(min_length=1)]
 
     @field_validator("spec")
     @classmethod
-    def _has_a_hash(cls, spec: dict[str, Any]) -> dict[str, Any]:
+    def _has_a_hash(cls, spec: dict[str, Any] | None) -> dict[str, Any] | None:
         canonical_json(spec)  # refuses NaN, which JSON's reader takes
         return spec
+
+    @model_validator(mode="after")
+    def _is_known(self) -> "Manifest":
+        made = (self.builder, self.generator_version, self.spec, self.spec_sha256)
+        if (self.origin == "files") != all(part is None for part in made) or (None in made and any(made)):
+            raise ValueError("builder, generator_version, spec and spec_sha256 are null for files, and for these alone")
+        return self
 
     @property
     def rows(self) -> int:
@@ -135,7 +158,11 @@ class Manifest(Spec):
 
     def write(self, folder: Path) -> None:
         """Write `corpus.json`, in one step."""
-        write_atomic(folder / MANIFEST, json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+        write_atomic(folder / MANIFEST, self.text())
+
+    def text(self) -> str:
+        """Return what `corpus.json` holds."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -20,12 +20,20 @@ from hubkit.corpora.registry import families, load
 from hubkit.errors import UserError
 from hubkit.files import file_sha256
 
+FUNCTION = "function"
+"""What corpora of plain functions say for their builder; see :mod:`hubkit.corpora.functions`."""
+
 _LONGEST_NAME = 255
 """Bytes that a part of a path may have."""
 
 
 def make_check(
-    folder: Path, manifest: Manifest, builder_file: str | None, sources: Sequence[Path], work: Path
+    folder: Path,
+    manifest: Manifest,
+    builder_file: str | None,
+    sources: Sequence[Path],
+    work: Path,
+    family: type[CorpusBuilder] | None = None,
 ) -> Check:
     """Return the check of a corpus: one that makes its rows again if anything allows that.
 
@@ -35,6 +43,7 @@ def make_check(
         builder_file: A file with the builder, if it is none that is installed.
         sources: Files and folders among which the sources may be, by whatever name.
         work: An empty folder for what is needed meanwhile, absolute.
+        family: The builder itself, if it is in no file; the check then stays in this process.
 
     Raises:
         UserError: The builder's file is none, or a place of the sources is not there.
@@ -42,10 +51,15 @@ def make_check(
     missing = next((place for place in sources if not place.exists()), None)
     if missing is not None:
         raise UserError(f"sources: {missing} is not there; check the path")
+    if manifest.builder is None:
+        return Check(folder, manifest, None, "as it was published; hubkit did not make its rows")
     reference = builder_file or manifest.builder
-    if not builder_file and reference not in families():  # above all no file, which might have come with the manifest
-        return Check(folder, manifest, None, f"no builder {reference!r} is installed here; give its file by --builder")
-    family = load(reference)
+    if (
+        not builder_file and not family and reference not in families()
+    ):  # above all no file, which might have come with the manifest
+        mend = "hubkit.verify_rows takes the function" if reference == FUNCTION else "give its file by --builder"
+        return Check(folder, manifest, None, f"no builder {reference!r} is installed here; {mend}")
+    given, family = family, family or load(reference)
     if family.version != manifest.generator_version:
         return Check(
             folder, manifest, None,
@@ -64,7 +78,7 @@ def make_check(
     except OSError as error:  # a full disk; `blamed` lets nothing else through
         raise UserError(f"can't write to {work}: {error.strerror}; free some space, or set TMPDIR") from None
     spec = builder.spec.model_dump(mode="json")
-    return Check(folder, manifest, reference, "", spec, builder.prepared, rows, columns)
+    return Check(folder, manifest, reference, "", spec, builder.prepared, rows, columns, given)
 
 
 def _prepared(family: type[CorpusBuilder], manifest: Manifest, places: Sequence[Path], work: Path) -> CorpusBuilder:
@@ -75,6 +89,7 @@ def _prepared(family: type[CorpusBuilder], manifest: Manifest, places: Sequence[
     """
     if manifest.origin == "found" and not manifest.sources:
         raise UserError("the manifest names no source of its rows")
+    assert manifest.spec is not None
     if not manifest.sources:
         _refuse_outside(manifest.spec)
     spec = family.spec_type.build(manifest.spec, origin="the manifest's spec")

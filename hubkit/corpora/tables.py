@@ -133,12 +133,15 @@ def _folder(path: Path, name: str) -> Table:
 def _built(path: Path, name: str) -> Table:
     """Return a corpus that hubkit made."""
     manifest = read_manifest(path)
+    text = next((s.file for split in manifest.splits.values() for s in split.shards if ".json" in s.file), None)
+    if text:
+        raise UserError(f"corpus: {name} holds {text}; make a corpus of it first (hubkit build text --set files=…)")
     splits = {
         split: [Part(str(path / s.file), s.file, s.rows, s.bytes, s.file_sha256) for s in record.shards]
         for split, record in manifest.splits.items()
     }
     hashes = {split: record.rows_sha256 for split, record in manifest.splits.items()}
-    return Table(name, splits, manifest.license, manifest.origin, hashes)
+    return Table(name, splits, manifest.license, "generated" if manifest.origin == "generated" else "found", hashes)
 
 
 def _repository(repo: str, revision: str | None) -> Table:

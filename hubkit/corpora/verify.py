@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hubkit.corpora.builder import CorpusBuilder
 from hubkit.corpora.checking import VERDICTS, Check, Finding, Part
 from hubkit.corpora.executors import run_local
-from hubkit.corpora.hashing import rows_sha256
+from hubkit.corpora.hashing import BLOCK_ROWS, rows_sha256
 from hubkit.corpora.layout import Shard
 from hubkit.corpora.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
 from hubkit.corpora.remaking import make_check
@@ -42,6 +43,7 @@ def verify(
     workers: int = 1,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     elsewhere: Elsewhere | None = None,
+    family: type[CorpusBuilder] | None = None,
 ) -> list[Finding]:
     """Check a corpus folder.
 
@@ -53,6 +55,7 @@ def verify(
         workers: Processes.
         progress: Hears of rows as they are checked.
         elsewhere: Where the shards are that are not chosen, if not in the folder.
+        family: The builder itself, if it is in no file; for one worker.
 
     Returns:
         A finding a shard, in the manifest's order, then those about files that are no shards and the manifest itself.
@@ -68,7 +71,7 @@ def verify(
     full = chosen(manifest, shards)
     findings: dict[str, Finding] = {}
     with tempfile.TemporaryDirectory(prefix="hubkit-verify-") as work:
-        check = make_check(folder, manifest, builder_file, sources, Path(work).resolve())
+        check = make_check(folder, manifest, builder_file, sources, Path(work).resolve(), family)
         done, total = 0, sum(part.record.rows for part in full)
 
         def advance(rows: int) -> None:
@@ -77,7 +80,8 @@ def verify(
             progress("rows", done, total)
 
         run_local(check, full, workers, advance, lambda finding: findings.update({finding.file: finding}))
-    unread = Check(folder, manifest, None, f"only its file was compared; {UNREAD}")
+    why = check.reason if manifest.origin == "files" else f"only its file was compared; {UNREAD}"
+    unread = Check(folder, manifest, None, why)
     for part in parts(manifest):
         if part.record.file not in findings:
             other = elsewhere.compare(part.record) if elsewhere else unread(part, lambda rows: None)
@@ -124,6 +128,8 @@ def chosen(manifest: Manifest, shards: int | None) -> list[Part]:
 
 def foreign_findings(manifest: Manifest, files: Iterable[str]) -> Iterator[Finding]:
     """Yield files that lie among the shards, where `datasets` would read them too, and that the manifest lacks."""
+    if manifest.origin == "files":  # the card names the files of each split, and others may lie beside them
+        return
     named = {part.record.file for part in parts(manifest)}
     for file in sorted(set(files) - named):
         yield Finding(_printable(file), "wrong", f"it is not in {MANIFEST}")
@@ -131,14 +137,16 @@ def foreign_findings(manifest: Manifest, files: Iterable[str]) -> Iterator[Findi
 
 def manifest_findings(manifest: Manifest) -> Iterator[Finding]:
     """Yield what is wrong with a manifest in itself."""
-    if hashlib.sha256(canonical_json(manifest.spec).encode()).hexdigest() != manifest.spec_sha256:
+    made = manifest.spec is not None
+    if made and hashlib.sha256(canonical_json(manifest.spec).encode()).hexdigest() != manifest.spec_sha256:
         yield Finding(MANIFEST, "wrong", "its spec is not the one that spec_sha256 is of")
     for name, split in manifest.splits.items():
         rows = sum(shard.rows for shard in split.shards)
         if rows != split.rows:
             yield Finding(MANIFEST, "wrong", f"{name} has {split.rows:,} rows, and its shards have {rows:,}")
         count = len(split.shards)
-        if [shard.file for shard in split.shards] != [Shard(name, index, count, 0, 0).file for index in range(count)]:
+        wanted = [Shard(name, index, count, 0, 0).file for index in range(count)]
+        if made and [shard.file for shard in split.shards] != wanted:
             yield Finding(MANIFEST, "wrong", f"the shards of {name} are not named as its shards are, in order")
 
 
@@ -159,7 +167,8 @@ def split_findings(manifest: Manifest, findings: Sequence[Finding]) -> Iterator[
     read = {finding.file: finding.digests for finding in findings if finding.digests}
     for name, split in manifest.splits.items():
         digests = [read.get(shard.file, ()) for shard in split.shards]
-        if all(digests) and rows_sha256(digest for some in digests for digest in some) != split.rows_sha256:
+        aligned = all(shard.rows % BLOCK_ROWS == 0 for shard in split.shards[:-1])
+        if aligned and all(digests) and rows_sha256(digest for some in digests for digest in some) != split.rows_sha256:
             yield Finding(MANIFEST, "wrong", f"rows_sha256 of {name} is not of its rows")
 
 

@@ -23,20 +23,16 @@ def verify_repo(repo: str, revision: str | None, shards: int | None = 1, **optio
     Raises:
         UserError: The Hub has no such repository or revision, or it was not made by hubkit.
     """
-    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.hf_api import RepoFile
 
     commit = resolve(repo, revision).revision
+    manifest = read_manifest(fetch_manifest(repo, commit))
     with explained(repo):
         api = HfApi()
-        if not api.file_exists(repo, MANIFEST, repo_type="dataset", revision=commit):
-            raise UserError(
-                f"{repo} has no {MANIFEST} at {commit[:12]}: hubkit did not publish it, so nothing is known"
-            )
-        path = hf_hub_download(repo, MANIFEST, repo_type="dataset", revision=commit)
-        files = [part.record.file for part in chosen(read_manifest(Path(path).parent), shards)]
+        files = [part.record.file for part in chosen(manifest, shards)]
         tree = api.list_repo_tree(repo, recursive=True, repo_type="dataset", revision=commit)
-        there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile) and entry.path.startswith("data/")}
+        there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
         folder = Path(snapshot_download(repo, repo_type="dataset", revision=commit, allow_patterns=[MANIFEST, *files]))
 
     def compare(record: ShardRecord) -> Finding:
@@ -46,6 +42,24 @@ def verify_repo(repo: str, revision: str | None, shards: int | None = 1, **optio
         if entry.size != record.bytes or (entry.lfs and entry.lfs.sha256 != record.file_sha256):
             return Finding(record.file, "wrong", "its bytes are not the recorded ones")
         known = "hash" if entry.lfs else "size"
-        return Finding(record.file, "intact", f"only its {known} on the Hub was compared; {UNREAD}")
+        more = "--shards all fetches it" if manifest.origin == "files" else UNREAD
+        return Finding(record.file, "intact", f"only its {known} on the Hub was compared; {more}")
 
-    return verify(folder, shards, elsewhere=Elsewhere(compare, list(there)), **options)
+    data = [file for file in there if file.startswith("data/")]
+    return verify(folder, shards, elsewhere=Elsewhere(compare, data), **options)
+
+
+def fetch_manifest(repo: str, commit: str) -> Path:
+    """Download the manifest of a corpus at a commit, and return the folder that it is in.
+
+    Raises:
+        UserError: It was not published by hubkit.
+    """
+    from huggingface_hub import HfApi, hf_hub_download
+
+    with explained(repo):
+        if not HfApi().file_exists(repo, MANIFEST, repo_type="dataset", revision=commit):
+            raise UserError(
+                f"{repo} has no {MANIFEST} at {commit[:12]}: hubkit did not publish it, so nothing is known"
+            )
+        return Path(hf_hub_download(repo, MANIFEST, repo_type="dataset", revision=commit)).parent

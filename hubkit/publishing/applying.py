@@ -1,22 +1,18 @@
-"""Executes a plan: one commit, then a look at what the Hub serves, and only then the tag."""
+"""Executes a plan: commit, then a look at what the Hub serves and whether it loads, and only then the tag."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hubkit.errors import UserError
-from hubkit.hub_errors import AGAIN, explained
-from hubkit.publishing.hub import RemoteFile, Repository
-from hubkit.publishing.planning import default_api
+from hubkit.hub_errors import AGAIN, explain, explained
+from hubkit.publishing import committing
+from hubkit.publishing.hub import RemoteFile, Repository, default_api
+from hubkit.publishing.loading import check_loads
 from hubkit.publishing.plans import Action, Plan, PlannedFile
-from hubkit.publishing.rendering import size
-from hubkit.publishing.sources import Content
+from hubkit.publishing.progress import Progress
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, HfApi
-
-Progress = Callable[[str], None]
-"""Called with each step, as it begins."""
+    from huggingface_hub import HfApi
 
 # The Hub writes this file itself where it files something by size.
 _HUBS_OWN = ".gitattributes"
@@ -36,6 +32,8 @@ class Release:
     url: str
     uploaded_bytes: int
     """Bytes of the files that the commit brought; 0 where it was there already."""
+    pull_request: str | None = None
+    """Address of the pull request that waits for its merge."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for scripts."""
@@ -55,43 +53,62 @@ def apply(plan: Plan, api: "HfApi | None" = None, progress: Progress = lambda st
 
     Raises:
         UserError: A file or the repository changed since the plan was made, the Hub refused something or serves
-            something else than what was sent.
+            something else than what was sent, or what it serves can't be loaded.
     """
     with explained(plan.repo):
         repository = Repository(api or default_api(), plan.repo, plan.repo_type)
         if repository.api.endpoint != plan.endpoint:
             raise UserError(f"the plan was made for {plan.endpoint}, not for {repository.api.endpoint}: plan again")
-        operations = _additions(plan)
-        parent = plan.parent_commit or _create(repository, plan, progress)
-        commit = _commit(repository, plan, operations, parent, progress) if plan.changes else parent
-        progress(f"verifying {len(plan.files)} files at {commit[:12]}")
-        _verify(repository, plan, commit)
-        if plan.tag:
+        uploaded = plan.upload_bytes if plan.changes else 0
+        if plan.pull_request and plan.changes:
+            request = _proposed(repository, plan, progress)
+            url = request.url
+            return Release(plan.repo, plan.kind, plan.version, request.head, None, url, uploaded, url)
+        commit = _committed(repository, plan, progress)
+        if plan.tag and not plan.pull_request:
             progress(f"tagging {plan.tag}")
             _tag(repository, plan.tag, commit)
-    uploaded = plan.upload_bytes if plan.changes else 0
-    url = repository.url(plan.tag or commit)
-    return Release(plan.repo, plan.kind, plan.version, commit, plan.tag, url, uploaded)
+    tag = None if plan.pull_request else plan.tag
+    return Release(plan.repo, plan.kind, plan.version, commit, tag, repository.url(tag or commit), uploaded)
 
 
-def _additions(plan: Plan) -> "list[CommitOperationAdd]":
-    """Return the operations that send files, after a look whether each is still what was planned."""
-    from huggingface_hub import CommitOperationAdd
+def _committed(repository: Repository, plan: Plan, progress: Progress) -> str:
+    """Bring the main branch to what the plan says, and return its verified commit."""
+    from huggingface_hub.errors import HfHubHTTPError
 
-    operations = []
-    for file in plan.files:
-        if file.action is not Action.ADD:
-            continue
-        assert file.source is not None
-        try:
-            operation = CommitOperationAdd(file.path, file.source)
-            found = operation.upload_info.sha256.hex()
-        except (ValueError, FileNotFoundError):
-            found = "gone"
-        if found != file.sha256:
-            raise UserError(f"{file.path} has changed since the plan was made: {AGAIN}")
-        operations.append(operation)
-    return operations
+    operations = committing.operations_of(plan)
+    parent = plan.parent_commit or _create(repository, plan, progress)
+    if not plan.changes:
+        _check(repository, plan, parent, progress)
+        return parent
+    try:
+        if not committing.is_large(plan):
+            commit = committing.commit_at_once(repository, plan, operations, parent, progress)
+            _check(repository, plan, commit, progress)
+            return commit
+        request = committing.gather(repository, plan, operations, parent, progress)
+        committing.close_others(repository, request)
+        _check(repository, plan, request.head, progress, alone=True)
+        progress(f"merging {request.url}")
+        commit = committing.merge(repository, plan, request, parent)
+    except HfHubHTTPError as error:
+        if error.response.status_code != 403:
+            raise
+        said = explain(error, plan.repo)
+        raise UserError(f"{said}; or add --create-pr, which proposes the release to that owner") from None
+    _verify(repository, plan, commit)
+    return commit
+
+
+def _proposed(repository: Repository, plan: Plan, progress: Progress) -> committing.PullRequest:
+    """Open a pull request with what the plan says, and return it, verified."""
+    assert plan.parent_commit is not None, "there is no pull request to a repository that does not exist"
+    operations = committing.operations_of(plan)
+    request = committing.gather(repository, plan, operations, plan.parent_commit, progress)
+    committing.close_others(repository, request)
+    _check(repository, plan, request.head, progress, alone=True)
+    committing.open_for_merge(repository, plan, request)
+    return request
 
 
 def _create(repository: Repository, plan: Plan, progress: Progress) -> str:
@@ -112,26 +129,27 @@ def _create(repository: Repository, plan: Plan, progress: Progress) -> str:
     return sha
 
 
-def _commit(
-    repository: Repository, plan: Plan, additions: "list[CommitOperationAdd]", parent: str, progress: Progress
-) -> str:
-    """Send all changes as one commit on top of the plan's parent."""
-    from huggingface_hub import CommitOperationDelete
+def _check(repository: Repository, plan: Plan, commit: str, progress: Progress, alone: bool = False) -> None:
+    """Compare what the Hub serves at a commit with the plan, and see whether it loads.
 
-    deletions = [CommitOperationDelete(f.path, is_folder=False) for f in plan.files if f.action is Action.DELETE]
-    progress(f"sending {len(additions)} files ({size(plan.upload_bytes)})")
-    info = repository.api.create_commit(
-        plan.repo,
-        [*additions, *deletions],
-        commit_message=plan.message,
-        commit_description=plan.why,
-        repo_type=plan.repo_type,
-        parent_commit=parent,
-    )
-    return info.oid
+    Args:
+        repository: Where it is.
+        plan: What should be there.
+        commit: Of the main branch, or of a pull request.
+        progress: Hears of it.
+        alone: Nothing else may be there: whoever can write to a pull request could have put something into it.
+
+    Raises:
+        UserError: It differs, or can't be loaded; nothing was released.
+    """
+    progress(f"verifying {len(plan.files)} files at {commit[:12]}")
+    _verify(repository, plan, commit, alone)
+    if plan.tag:
+        progress(f"loading {plan.repo} at {commit[:12]}")
+        check_loads(repository, commit)
 
 
-def _verify(repository: Repository, plan: Plan, commit: str) -> None:
+def _verify(repository: Repository, plan: Plan, commit: str, alone: bool = False) -> None:
     """Compare what the Hub serves at a commit with the plan.
 
     Raises:
@@ -143,6 +161,9 @@ def _verify(repository: Repository, plan: Plan, commit: str) -> None:
         there = served.get(file.path)
         if file.path != _HUBS_OWN and (there is None or there.git_oid != file.git_oid):
             wrong.append(f"{file.path} was to stay as it is, and did not")
+    if alone:
+        known = {_HUBS_OWN, *(file.path for file in plan.files), *(file.path for file in plan.kept)}
+        wrong += [f"{path} is none of the plan's files" for path in served if path not in known]
     if wrong:
         more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
         raise UserError(
@@ -161,9 +182,7 @@ def difference(file: PlannedFile, there: RemoteFile | None) -> str | None:
         return None if there is None else f"{file.path} is still there"
     if there is None:
         return f"{file.path} is missing (does the repository's .gitignore name it?)"
-    assert file.sha256 is not None and file.source is not None
-    content = Content(file.path, file.source, file.size, file.sha256, file.git_oid)
-    return None if there.holds(content) else f"{file.path} has other bytes"
+    return None if there.holds(committing.content_of(file)) else f"{file.path} has other bytes"
 
 
 def _tag(repository: Repository, tag: str, commit: str) -> None:

@@ -1,9 +1,11 @@
 """CHANGELOG.md: one entry a release, newest first, the same bytes whenever the same release is planned again."""
 
 import re
+from dataclasses import dataclass
 
-from hubkit.publishing.versions import Change, Level, Version
+from hubkit.publishing.versions import FIRST_RELEASE, Change, Level, Version
 
+_LEVEL = re.compile(r"(MAJOR|MINOR|PATCH): ")
 _HEADING = re.compile(r"^## (v\d+\.\d+\.\d+)[ \t]*\r?$", re.MULTILINE)
 
 _TITLE = """# Changelog
@@ -33,12 +35,39 @@ def updated(text: str | None, version: Version, change: Change, last: Version | 
     return "\n".join([head.rstrip() + "\n", *(entry.rstrip() + "\n" for entry in kept)])
 
 
+@dataclass(frozen=True)
+class Notes:
+    """What a changelog says of one release."""
+
+    level: Level | None
+    """None where a person rewrote the entry so that it no longer says."""
+    why: str
+    details: tuple[str, ...]
+
+
+def notes(text: str, version: Version) -> Notes | None:
+    """Return what a changelog says of a release, or None if it says nothing."""
+    found = next((entry for entry in _split(text)[1] if _version(entry) == version), None)
+    if found is None:
+        return None
+    lines = [line.strip() for line in found.splitlines()[1:]]
+    details = tuple(line.removeprefix("- ") for line in lines if line.startswith("- "))
+    said = " ".join(line for line in lines if line and not line.startswith("- "))
+    if match := _LEVEL.match(said):
+        return Notes(Level(match.group(1).lower()), said[match.end() :].removesuffix("."), details)
+    return Notes(Level.FIRST if said == _sentence(FIRST_RELEASE.why) else None, said.removesuffix("."), details)
+
+
 def _entry(version: Version, change: Change) -> str:
     said = change.why if change.level is Level.FIRST else f"{change.level.upper()}: {change.why}"
-    lines = [f"## {version.tag}", "", f"{said[0].upper()}{said[1:]}."]
+    lines = [f"## {version.tag}", "", _sentence(said)]
     if change.details:
         lines += ["", *(f"- {detail}" for detail in change.details)]
     return "\n".join(lines)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _split(text: str) -> tuple[str, list[str]]:

@@ -11,7 +11,11 @@ from hubkit.publishing.versions import Change, Version, corpus_change
 
 MANIFEST = "corpus.json"
 
-_BESIDE = {"croissant.json", "LICENSE", "LICENSE.txt", "LICENSE.md"}
+BESIDE = {"LICENSE", "LICENSE.txt", "LICENSE.md"}
+"""What may lie beside the rows and is published with them."""
+
+FUNCTION_FILE = "function.py"
+"""The text of the function that made the rows, where one did."""
 
 
 class CorpusSource(Source):
@@ -37,7 +41,7 @@ class CorpusSource(Source):
         for name, path in self.walk():
             if name in named or name in OURS:
                 continue
-            if name in _BESIDE:
+            if name in BESIDE or (name == FUNCTION_FILE and self.manifest["builder"] == "function"):
                 found.append(self.content(name, path))
             elif name.startswith("data/") and name.endswith(".parquet") and not path.name.startswith("."):
                 raise UserError(f"{path} is not in {MANIFEST}: remove it, or build into an empty folder")
@@ -65,6 +69,14 @@ class CorpusSource(Source):
         from hubkit.publishing.dataset_card import dataset_card
 
         return dataset_card(self.root, self.manifest, repo, version)
+
+    def described(
+        self, card: Mapping[str, Any], repo: str, version: Version, hub: str, before: bytes | None
+    ) -> bytes | None:
+        """Return `croissant.json`."""
+        from hubkit.publishing.croissant import croissant
+
+        return croissant(self.manifest, card, repo, version, hub, before)
 
     def owned(self, manifest: Mapping[str, Any]) -> set[str]:
         """Return the shards that a manifest names."""

@@ -43,6 +43,10 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         "title": title,
         "tag": version.tag,
         "m": manifest,
+        "made": True,
+        "function": manifest["spec"]["function"] if manifest["builder"] == "function" else None,
+        "configs": 1,
+        "argument": "",
         "modified": bool(manifest["code"].get("modified")),
         "rows": sum(split["rows"] for split in splits.values()),
         "rejected": sum(split["rejected"] for split in splits.values()),
@@ -54,7 +58,7 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         "grams": any(pair["ngrams"] for pair in pairs),
         "domains": _domains(manifest["facts"].get("domains") or {}),
         "facts": public({name: value for name, value in manifest["facts"].items() if name != "domains"}),
-        "splits": [_split_row(name, split) for name, split in splits.items()],
+        "splits": [split_row(name, split) for name, split in splits.items()],
         "first": "train" if "train" in splits else next(iter(splits)),
         "spec": public(manifest["spec"]),
         "code": code_of(manifest["code"]),
@@ -72,7 +76,8 @@ def _config(splits: Mapping[str, Any]) -> dict[str, Any]:
     return {"config_name": CONFIG, "data_files": files, "default": True}
 
 
-def _split_row(name: str, split: Mapping[str, Any]) -> dict[str, Any]:
+def split_row(name: str, split: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the tables of a card say of a split, given its name and its record in the manifest."""
     columns = [
         {"name": column, "unit": unit, **lengths}
         for column, value in _read(split["statistics"]).items()

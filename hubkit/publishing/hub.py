@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hubkit.errors import UserError
+from hubkit.hub_patience import be_patient
 from hubkit.publishing.sources import Content, RepoType, need
 from hubkit.publishing.versions import Version
 
 if TYPE_CHECKING:
-    from huggingface_hub import DatasetInfo, HfApi, ModelInfo, SpaceInfo
+    from huggingface_hub import DatasetInfo, GitCommitInfo, HfApi, ModelInfo, SpaceInfo
 
 REPO_TYPES: tuple[RepoType, ...] = ("model", "dataset", "space")
 
@@ -71,15 +72,45 @@ class Repository:
         if info.id != self.name:
             # huggingface.co answers for other spellings and for former names too; cards would go on naming those.
             raise UserError(f"{self.name} is called {info.id} on this Hub: publish to that name")
+        assert info.sha is not None
+        return State(info.sha, bool(info.private), self.files(info.sha), self.releases())
+
+    def releases(self) -> dict[Version, str]:
+        """Return the commits of the tags of the form vX.Y.Z."""
         refs = self.api.list_repo_refs(self.name, repo_type=self.repo_type)
         versions = {Version.of_tag(ref.name): ref.target_commit for ref in refs.tags}
-        releases = {version: commit for version, commit in versions.items() if version is not None}
-        assert info.sha is not None
-        return State(info.sha, bool(info.private), self.files(info.sha), releases)
+        return {version: commit for version, commit in versions.items() if version is not None}
 
     def other_types(self) -> list[RepoType]:
         """Return the types, other than this one, that repositories of this name have."""
-        return [other for other in REPO_TYPES if other != self.repo_type and self._info(other) is not None]
+        others = [Repository(self.api, self.name, other) for other in REPO_TYPES if other != self.repo_type]
+        return [other.repo_type for other in others if other.exists()]
+
+    def exists(self) -> bool:
+        """Tell whether there is a repository of this name and type."""
+        return self._info(self.repo_type) is not None
+
+    def commit(self, revision: str) -> str:
+        """Return the commit that a branch, tag or commit id means.
+
+        Raises:
+            UserError: The repository has no such revision.
+        """
+        from huggingface_hub.errors import RevisionNotFoundError
+
+        try:
+            sha = self.api.repo_info(self.name, revision=revision, repo_type=self.repo_type).sha
+        except RevisionNotFoundError:
+            raise UserError(
+                f"{self.name} has no revision {revision!r}: `hubkit releases {self.name}` lists its releases; a "
+                "branch or a commit id will do too"
+            ) from None
+        assert sha is not None
+        return sha
+
+    def history(self, revision: str) -> "list[GitCommitInfo]":
+        """Return the commits that lead to a revision, newest first."""
+        return self.api.list_repo_commits(self.name, repo_type=self.repo_type, revision=revision)
 
     def files(self, revision: str) -> dict[str, RemoteFile]:
         """Return the files at a revision, by path."""
@@ -118,6 +149,11 @@ class Repository:
         prefix = "" if self.repo_type == "model" else f"{self.repo_type}s/"
         return f"{self.api.endpoint}/{prefix}{self.name}/tree/{quote(revision, safe='')}"
 
+    def discussion_url(self, number: int) -> str:
+        """Return the page of a discussion or pull request."""
+        prefix = "" if self.repo_type == "model" else f"{self.repo_type}s/"
+        return f"{self.api.endpoint}/{prefix}{self.name}/discussions/{number}"
+
     def _info(self, repo_type: RepoType) -> "ModelInfo | DatasetInfo | SpaceInfo | None":
         from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -128,6 +164,40 @@ class Repository:
             if error.response.status_code == 401:
                 raise
             return None
+
+
+def default_api() -> "HfApi":
+    """Return a client for the Hub of HF_ENDPOINT, with the token of HF_TOKEN or of `hf auth login`."""
+    from huggingface_hub import HfApi
+
+    from hubkit import __version__
+
+    be_patient()
+    return HfApi(library_name="hubkit", library_version=__version__)
+
+
+def find_repository(api: "HfApi", name: str, repo_type: RepoType | None = None) -> Repository:
+    """Return the repository of a name, whatever its type.
+
+    Args:
+        api: The Hub's client.
+        name: ``OWNER/NAME``.
+        repo_type: Its type, where a name belongs to several; None takes the only one.
+
+    Raises:
+        UserError: There is none, or there are several.
+    """
+    check_name(name)
+    wanted = (repo_type,) if repo_type else REPO_TYPES
+    found = [repository for kind in wanted if (repository := Repository(api, name, kind)).exists()]
+    if not found:
+        raise UserError(
+            f"the Hub at {api.endpoint} has no {repo_type or 'repository'} {name}, or this token may not see it"
+        )
+    if len(found) > 1:
+        types = " and a ".join(repository.repo_type for repository in found)
+        raise UserError(f"{name} is a {types} on this Hub: say which with --type")
+    return found[0]
 
 
 def check_name(repo: str) -> None:

@@ -16,6 +16,15 @@ from hubkit.publishing.sources import CARD, CardFacts
 _MARK = re.compile(r"<!-- (/?)hubkit:([a-z][a-z0-9-]*) -->")
 
 
+class MarkError(UserError):
+    """A mark of hubkit's in a README has no partner."""
+
+    def __init__(self, message: str, place: int):
+        super().__init__(message)
+        self.place = place
+        """Where in the body the section begins."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """A stretch of a README: one of hubkit's sections, marks included, or (without a name) somebody's text."""
@@ -79,7 +88,7 @@ def pieces(body: str) -> list[Piece]:
     """Cut a Markdown body into hubkit's sections and the text between them.
 
     Raises:
-        UserError: A mark is opened and not closed, or another section begins inside.
+        MarkError: A mark is opened and not closed, or another section begins inside.
     """
     found, place, opened = [], 0, None
     for mark in _MARK.finditer(body):
@@ -91,12 +100,15 @@ def pieces(body: str) -> list[Piece]:
             found.append(Piece(name, body[place : mark.end()]))
             place, opened = mark.end(), None
         elif opened is not None:
-            raise UserError(
+            raise MarkError(
                 f"{CARD}: the section <!-- hubkit:{opened} --> meets {mark.group(0)} before its end: "
-                f"put <!-- /hubkit:{opened} --> back where it ended, or remove its first mark"
+                f"put <!-- /hubkit:{opened} --> back where it ended, or remove its first mark",
+                place,
             )
     if opened is not None:
-        raise UserError(f"{CARD}: the section <!-- hubkit:{opened} --> has no end: add <!-- /hubkit:{opened} -->")
+        raise MarkError(
+            f"{CARD}: the section <!-- hubkit:{opened} --> has no end: add <!-- /hubkit:{opened} -->", place
+        )
     found.append(Piece(None, body[place:]))
     return [piece for piece in found if piece.text]
 

@@ -12,6 +12,7 @@ from hubkit.publishing.model import CONFIG, EVALUATION
 from hubkit.publishing.sources import CardFacts, need, read_json
 from hubkit.publishing.versions import Version
 
+TOKENIZER_CONFIG = "tokenizer_config.json"
 _CURVE_ROWS = 8
 _OPTIONAL = dict.fromkeys(
     ("parameters", "init_from", "direction", "license", "recipe_sha256", "environment", "training")
@@ -42,6 +43,8 @@ def model_card(folder: Path, run: Mapping[str, Any], repo: str, version: Version
         "custom_code": bool(config.get("auto_map")),
         "trusted": _needs_trust(config),
         "example": _example(run),
+        "prompt": _prompt(folder),
+        "reads_numbers": "number_token_id" in config,
         "training": _training(run),
         "environment": _environment(run),
         "code": code_of(run["code"]),
@@ -141,7 +144,7 @@ def _results(folder: Path) -> list[dict[str, Any]]:
     return [result for result in results if result["metrics"]]
 
 
-def _example(run: Mapping[str, Any]) -> dict[str, str | None] | None:
+def _example(run: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return where the snippet takes its input from: a split that the model wasn't trained on, if there is one.
 
     With it comes the token after which rows begin to be learnt, if the recipe names one: what is before it is a prompt.
@@ -157,8 +160,22 @@ def _example(run: Mapping[str, Any]) -> dict[str, str | None] | None:
                 "split": split,
                 "column": column or "text",
                 "separator": separator,
+                # hubkit's own corpora of tokens call them so; a text is what they spell.
+                "ids": column == "input_ids",
             }
     return None
+
+
+def _prompt(folder: Path) -> dict[str, int]:
+    """Return how many tokens of a row the snippet looks at, whose first or second half is the prompt, and writes anew.
+
+    Together they fit into what the model reads, which the tokenizer's config tells; where it tells nothing, 100 do.
+    """
+    file = folder / TOKENIZER_CONFIG
+    limit = read_json(file, "save the tokenizer again").get("model_max_length") if file.is_file() else None
+    # A quarter is left over: cut elsewhere, the same text may take some tokens more.
+    span = min(100, int(limit) * 3 // 4) if isinstance(limit, int | float) else 100
+    return {"span": max(2, span), "new": max(1, span // 2)}
 
 
 def _in(recipe: Any, group: str, field: str) -> str | None:

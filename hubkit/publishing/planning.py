@@ -9,34 +9,35 @@ from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
 from hubkit.hub_errors import explained
-from hubkit.publishing import changelog
+from hubkit.publishing import changelog, frontmatter
 from hubkit.publishing.folders import open_folder
 from hubkit.publishing.frontmatter import on_record
-from hubkit.publishing.hub import RemoteFile, Repository, State, check_name
+from hubkit.publishing.hub import RemoteFile, Repository, State, check_name, default_api
 from hubkit.publishing.merging import merge_card
 from hubkit.publishing.plans import Action, KeptFile, Plan, PlannedFile
 from hubkit.publishing.releases import PastRelease, fields_written, files_brought_by, past_release, release_list
 from hubkit.publishing.sources import (
     CARD,
     CHANGELOG,
+    CROISSANT,
     OURS,
     RELEASE,
     CardFacts,
     Content,
     RepoType,
     Source,
-    check_inside,
+    Stored,
     contains_token,
     content_of_bytes,
 )
-from hubkit.publishing.versions import UNCHANGED, Change, Level, Version
+from hubkit.publishing.versions import FIRST_RELEASE, UNCHANGED, Change, Level, Version
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 
 @dataclass(frozen=True)
-class _Situation:
+class Situation:
     """What the plan depends on: the folder, the repository as it is, and what lies between them."""
 
     source: Source
@@ -57,13 +58,16 @@ class _Situation:
         return self.repository.read(path, self.state.head) if self.state and there else None
 
 
-def plan(folder: Path, repo: str, *, private: bool = False, api: "HfApi | None" = None) -> Plan:
+def plan(
+    folder: Path, repo: str, *, private: bool = False, create_pr: bool = False, api: "HfApi | None" = None
+) -> Plan:
     """Work out what publishing a folder would do.
 
     Args:
         folder: A corpus, model or Space.
         repo: ``OWNER/NAME``; its type follows from the folder.
         private: Create the repository as a private one.
+        create_pr: Open a pull request, which the repository's owner merges, instead of changing the main branch.
         api: The Hub's client; by default one that takes endpoint and token from the environment.
 
     Returns:
@@ -78,26 +82,32 @@ def plan(folder: Path, repo: str, *, private: bool = False, api: "HfApi | None" 
     with explained(repo):
         repository = Repository(api or default_api(), repo, source.repo_type)
         state = repository.state()
-        _check_target(repository, source, state, private)
+        _check_target(repository, source, state, private, create_pr)
         last = past_release(repository, source, state)
-        situation = _Situation(source, contents, repository, state, last, _change(source, contents, last))
-        facts = source.card(repo, situation.version, partial(_pinned_files, repository.api))
-        before, after = _card(situation, facts)
-        new = [*contents, *_lists(situation, facts), content_of_bytes(CARD, after)]
-        planned = _planned(new, state.files if state else {}, _owned(situation))
-    return _assembled(situation, private, planned, _diff(before, after))
+        situation = Situation(source, contents, repository, state, last, what_changed(source, contents, last))
+        made = composed(situation)
+    return replace(made, private=made.private if made.exists else private, pull_request=create_pr)
 
 
-def default_api() -> "HfApi":
-    """Return a client for the Hub of HF_ENDPOINT, with the token of HF_TOKEN or of `hf auth login`."""
-    from huggingface_hub import HfApi
+def composed(situation: Situation) -> Plan:
+    """Return the plan for a situation: card, changelog and list of files are written, and each file's action decided.
 
-    from hubkit import __version__
+    Raises:
+        UserError: The card can't be brought up to date.
+    """
+    source, repository, state = situation.source, situation.repository, situation.state
+    facts = source.card(repository.name, situation.version, partial(_pinned_files, repository.api))
+    before, after = _card(situation, facts)
+    beside = [*_lists(situation, facts), *_descriptions(situation, after)]
+    new = [*situation.contents, *beside, content_of_bytes(CARD, after)]
+    known = _known(situation)
+    # A shard that got another name, because there are more of them now, say, is there already.
+    new = [replace(content, source=known.get(content.sha256, content.source)) for content in new]
+    planned = _planned(new, state.files if state else {}, _owned(situation))
+    return _assembled(situation, planned, _diff(before, after))
 
-    return HfApi(library_name="hubkit", library_version=__version__)
 
-
-def _check_target(repository: Repository, source: Source, state: State | None, private: bool) -> None:
+def _check_target(repository: Repository, source: Source, state: State | None, private: bool, create_pr: bool) -> None:
     """Refuse a repository that the user can't have meant."""
     if state is None:
         others = repository.other_types()
@@ -106,6 +116,10 @@ def _check_target(repository: Repository, source: Source, state: State | None, p
                 f"{repository.name} is a {others[0]} on this Hub, and a {source.kind} is published as a "
                 f"{source.repo_type}: choose another name"
             )
+        if create_pr:
+            raise UserError(
+                f"{repository.name} does not exist, so nobody can merge a pull request: leave out --create-pr"
+            )
     elif private and not state.private:
         raise UserError(
             f"{repository.name} exists and is public, and --private was asked for: make it private in its settings, "
@@ -113,10 +127,10 @@ def _check_target(repository: Repository, source: Source, state: State | None, p
         )
 
 
-def _change(source: Source, contents: list[Content], last: PastRelease | None) -> Change:
+def what_changed(source: Source, contents: list[Content], last: PastRelease | None) -> Change:
     """Compare the folder with the last release."""
     if last is None:
-        return Change(Level.FIRST, "the first release")
+        return FIRST_RELEASE
     new = {content.path for content in contents}
     changed = [c.path for c in contents if c.path not in last.files or not last.files[c.path].holds(c)]
     changed += [path for path in last.owned if path in last.files and path not in new]
@@ -127,7 +141,7 @@ def _change(source: Source, contents: list[Content], last: PastRelease | None) -
     return source.change(last.manifest, changed)
 
 
-def _lists(situation: _Situation, facts: CardFacts) -> list[Content]:
+def _lists(situation: Situation, facts: CardFacts) -> list[Content]:
     """Return the list of the release's files and the changelog."""
     version, last = situation.version, situation.last
     card = on_record(facts.metadata)
@@ -138,14 +152,19 @@ def _lists(situation: _Situation, facts: CardFacts) -> list[Content]:
     return found if text is None else [*found, content_of_bytes(CHANGELOG, text.encode())]
 
 
-def _card(situation: _Situation, facts: CardFacts) -> tuple[bytes, bytes]:
+def _descriptions(situation: Situation, card: bytes) -> list[Content]:
+    """Return what describes the release to programs that know no Hub."""
+    fields = frontmatter.parse(frontmatter.split(card.decode())[1])
+    repository, before = situation.repository, situation.read(CROISSANT)
+    text = situation.source.described(fields, repository.name, situation.version, repository.api.endpoint, before)
+    return [] if text is None else [content_of_bytes(CROISSANT, text)]
+
+
+def _card(situation: Situation, facts: CardFacts) -> tuple[bytes, bytes]:
     """Return README.md as it is on the Hub (or empty) and as it will be."""
     source, repository, state = situation.source, situation.repository, situation.state
     before = situation.read(CARD)
-    local = source.root / CARD
-    if local.is_file():
-        check_inside(source.root, local)
-    written = local.read_bytes() if local.is_file() else None
+    written = source.readme()
     if before is not None and written is not None and written != before:
         source.left_out.append(f"{CARD} (the repository has one, which is kept and brought up to date)")
     ours = fields_written(repository, source, state.head, state.files) if state else {}
@@ -165,7 +184,7 @@ def _pinned_files(api: "HfApi", repo: str, repo_type: RepoType, revision: str) -
         raise UserError(f"this Hub has no {repo_type} {repo} at {revision[:12]}: publish that first") from None
 
 
-def _owned(situation: _Situation) -> set[str]:
+def _owned(situation: Situation) -> set[str]:
     """Return the files that releases of ours brought: the last one, and one that was interrupted before its tag."""
     state, last = situation.state, situation.last
     owned = set(last.owned) if last else set()
@@ -174,21 +193,33 @@ def _owned(situation: _Situation) -> set[str]:
     return owned - OURS
 
 
+def _known(situation: Situation) -> dict[str, Stored]:
+    """Return where the repository has large files, by their sha256: on the main branch, or in the last release."""
+    state, last = situation.state, situation.last
+    places = [(last.commit, last.files)] if last else []
+    places += [(state.head, state.files)] if state else []
+    return {
+        file.sha256: Stored(file.path, commit) for commit, files in places for file in files.values() if file.sha256
+    }
+
+
 def _planned(contents: list[Content], existing: Mapping[str, RemoteFile], owned: set[str]) -> tuple[PlannedFile, ...]:
     """Decide for each file whether it is sent, there already, or deleted."""
     planned = []
     for content in contents:
         there = existing.get(content.path)
-        action = Action.SAME if there is not None and there.holds(content) else Action.ADD
+        action = Action.COPY if isinstance(content.source, Stored) else Action.ADD
+        if there is not None and there.holds(content):
+            action = Action.SAME
         file = PlannedFile(content.path, action, content.size, content.sha256, content.git_oid, content.source)
-        planned.append(replace(file, replaces=there is not None and action is Action.ADD))
+        planned.append(replace(file, replaces=there is not None and action is not Action.SAME))
     new = {file.path for file in planned}
     gone = sorted(path for path in owned if path in existing and path not in new)
     planned += [PlannedFile(path, Action.DELETE, existing[path].size) for path in gone]
     return tuple(sorted(planned, key=lambda file: file.path))
 
 
-def _assembled(situation: _Situation, private: bool, planned: tuple[PlannedFile, ...], diff: str) -> Plan:
+def _assembled(situation: Situation, planned: tuple[PlannedFile, ...], diff: str) -> Plan:
     """Put everything into the plan."""
     source, state, change = situation.source, situation.state, situation.change
     names = {file.path for file in planned}
@@ -198,7 +229,7 @@ def _assembled(situation: _Situation, private: bool, planned: tuple[PlannedFile,
         repo=situation.repository.name,
         kind=source.kind,
         repo_type=source.repo_type,
-        private=state.private if state else private,
+        private=bool(state and state.private),
         exists=state is not None,
         parent_commit=state.head if state else None,
         version=str(situation.version),

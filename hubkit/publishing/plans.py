@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from hubkit.publishing.sources import CARD, RELEASE, RepoType
+from hubkit.publishing.sources import CARD, CROISSANT, RELEASE, RepoType, Stored
 
 
 class Action(StrEnum):
@@ -13,6 +13,8 @@ class Action(StrEnum):
 
     ADD = "add"
     """Its bytes are sent; where a file of that name is there already, it is replaced."""
+    COPY = "copy"
+    """The repository has its bytes already, under another name or in another commit: nothing is sent."""
     SAME = "same"
     """It is there already, byte for byte."""
     DELETE = "delete"
@@ -28,7 +30,7 @@ class PlannedFile:
     size: int
     sha256: str | None = None
     git_oid: str | None = None
-    source: Path | bytes | None = None
+    source: Path | bytes | Stored | None = None
     """Where its bytes are; None for a file to delete."""
     replaces: bool = False
     """Whether a file with other bytes has that name."""
@@ -71,6 +73,8 @@ class Plan:
     """Unified diff of README.md; empty where it stays as it is."""
     left_out: tuple[str, ...]
     """What lies in the folder and is not published, with reasons."""
+    pull_request: bool = False
+    """Whether a pull request is opened, so that the owner of the repository decides; the tag then comes later."""
 
     @property
     def changes(self) -> tuple[PlannedFile, ...]:
@@ -87,7 +91,7 @@ class Plan:
         """First line of the commit."""
         if self.tag:
             return f"Release {self.tag}"
-        if {file.path for file in self.changes} <= {CARD, RELEASE}:
+        if {file.path for file in self.changes} <= {CARD, RELEASE, CROISSANT}:
             return "Update the card"
         return f"Bring the files back to v{self.version}"
 
@@ -111,6 +115,7 @@ class Plan:
             "why": self.why,
             "details": list(self.details),
             "tag": self.tag,
+            "pull_request": self.pull_request,
             "upload_bytes": self.upload_bytes,
             "files": [
                 {"path": file.path, "action": str(file.action), "size": file.size, "sha256": file.sha256}

@@ -5,7 +5,7 @@ new release doesn't have it, the second stays.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,18 +35,18 @@ def past_release(repository: Repository, source: Source, state: State | None) ->
         return None
     commit = state.releases[state.last]
     files = state.files if commit == state.head else repository.files(commit)
-    manifest = _read_object(repository, source.manifest_name, commit, files)
+    manifest = read_object(repository, source.manifest_name, commit, files)
     owned = frozenset(files_brought_by(repository, source, commit, files))
     return PastRelease(state.last, commit, files, manifest, owned)
 
 
 def files_brought_by(repository: Repository, source: Source, commit: str, files: Mapping[str, RemoteFile]) -> set[str]:
     """Return the files of a commit that hubkit brought there."""
-    release = _read_object(repository, RELEASE, commit, files)
+    release = read_object(repository, RELEASE, commit, files)
     # A person's own file of that name says nothing about what is ours to delete.
     if release is not None and _is_ours(release, source):
         return {str(entry.get("path")) for entry in release.get("files") or () if isinstance(entry, dict)}
-    manifest = _read_object(repository, source.manifest_name, commit, files)
+    manifest = read_object(repository, source.manifest_name, commit, files)
     return source.owned(manifest) if manifest is not None else set()
 
 
@@ -54,7 +54,7 @@ def fields_written(
     repository: Repository, source: Source, commit: str, files: Mapping[str, RemoteFile]
 ) -> dict[str, Any]:
     """Return the fields that hubkit set in the card of a commit."""
-    release = _read_object(repository, RELEASE, commit, files)
+    release = read_object(repository, RELEASE, commit, files)
     card = release.get("card") if release is not None and _is_ours(release, source) else None
     return card if isinstance(card, dict) else {}
 
@@ -78,11 +78,18 @@ def release_list(kind: str, version: Version, contents: Iterable[Content], card:
     return (json.dumps(release, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _read_object(
-    repository: Repository, path: str, revision: str, files: Mapping[str, RemoteFile]
+def read_object(
+    repository: Repository, path: str, revision: str, files: Container[str] | None = None
 ) -> dict[str, Any] | None:
-    """Read a JSON object; None where there is none, which is no reason to refuse a new release."""
-    data = repository.read(path, revision) if path in files else None
+    """Read a JSON object of a repository; None where there is none, which is no reason to refuse a new release.
+
+    Args:
+        repository: The repository.
+        path: Of the file.
+        revision: The commit.
+        files: The paths of that commit, where they are known: it saves a question.
+    """
+    data = repository.read(path, revision) if files is None or path in files else None
     try:
         value = json.loads(data) if data is not None else None
     except ValueError:

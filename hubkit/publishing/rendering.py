@@ -1,5 +1,6 @@
 """A plan as text: what a person reads before saying yes."""
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hubkit.publishing.plans import Action
@@ -8,6 +9,8 @@ if TYPE_CHECKING:
     from hubkit.publishing.plans import Plan, PlannedFile
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
+_LISTED = 20
+"""Files that are named of those to which the same happens."""
 
 
 def size(count: int) -> str:
@@ -22,16 +25,29 @@ def size(count: int) -> str:
 
 def render(plan: "Plan") -> str:
     """Return a plan as text."""
-    lines = [_what(plan), _version(plan), ""]
-    width = max((len(file.path) for file in plan.files), default=0)
-    lines += [f"  {_verb(file):8} {file.path:{width}}  {size(file.size):>8}" for file in plan.files]
+    lines = [_what(plan), _version(plan), "", *_files(plan.files)]
     if plan.kept:
-        lines.append(f"  and {_count(len(plan.kept), 'other file')} of the repository, left as they are")
+        lines.append(f"  and {count(len(plan.kept), 'other file')} of the repository, left as they are")
     if plan.left_out:
         lines += ["", "not published:", *(f"  {line}" for line in plan.left_out)]
     if plan.card_diff:
         lines += ["", "card:", plan.card_diff.rstrip("\n")]
     return "\n".join([*lines, "", _then(plan)])
+
+
+def _files(files: "Sequence[PlannedFile]") -> Iterator[str]:
+    """Yield a line a file; of many files to which the same happens, the first ones and what the others come to."""
+    width = max((len(file.path) for file in files), default=0)
+    seen: dict[str, list[int]] = {}
+    for file in files:
+        sizes = seen.setdefault(_verb(file), [])
+        sizes.append(file.size)
+        if len(sizes) <= _LISTED:
+            yield f"  {_verb(file):8} {file.path:{width}}  {size(file.size):>8}"
+    for verb, sizes in seen.items():
+        if left := sizes[_LISTED:]:
+            more = f"… and {count(len(left), 'more file')}"
+            yield f"  {verb:8} {more:{width}}  {size(sum(left)):>8}"
 
 
 def _what(plan: "Plan") -> str:
@@ -53,14 +69,24 @@ def _verb(file: "PlannedFile") -> str:
 
 def _then(plan: "Plan") -> str:
     """Say what applying does, in its order."""
+    from hubkit.publishing.committing import batches
+
     if not plan.changes:
         return f"everything is there; only the tag {plan.tag} is missing" if plan.tag else "nothing to do"
     sent = sum(file.action is Action.ADD for file in plan.files)
     create = "" if plan.exists else "create the repository, "
-    commit = f"one commit with {_count(len(plan.changes), 'change')}"
+    parts = len(batches(plan.changes))
+    commit = f"one commit with {count(len(plan.changes), 'change')}"
+    if parts > 1:
+        commit = f"{count(len(plan.changes), 'change')} in {parts} commits of a pull request, merged as one"
+    sends = f"(sends {count(sent, 'file')}, {size(plan.upload_bytes)})"
+    if plan.pull_request:
+        then = f"; after the merge, the same command without --create-pr tags {plan.tag}" if plan.tag else ""
+        return f"a pull request with {count(len(plan.changes), 'change')} {sends}, verified{then}"
     end = f"then the tag {plan.tag}" if plan.tag else "no tag"
-    return f"{create}{commit} (sends {_count(sent, 'file')}, {size(plan.upload_bytes)}), verify it, {end}"
+    return f"{create}{commit} {sends}, verify it, {end}"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return so many of something: ``1 file``, ``2,000 files``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -21,7 +21,9 @@ CARD = "README.md"
 CHANGELOG = "CHANGELOG.md"
 RELEASE = "release.json"
 
-OURS = frozenset({CARD, CHANGELOG, RELEASE})
+CROISSANT = "croissant.json"
+
+OURS = frozenset({CARD, CHANGELOG, RELEASE, CROISSANT})
 """What hubkit writes beside a folder's own files; a folder's copies of these are not published as they are."""
 
 GIT_BLOB_LIMIT = 64 << 20
@@ -32,8 +34,17 @@ _CHUNK = 1 << 20
 # `.ini` as easily as in a script.
 _BULK_SUFFIXES = {".parquet", ".safetensors"}
 _TOKEN = re.compile(rb"\b(?:hf_(?:oauth_)?|api_org_|hubkit_)[A-Za-z0-9]{30}")
+_TOKEN_STARTS = (b"hf_", b"api_org_", b"hubkit_")
 _TOKEN_BYTES = 64
 """Longer than what `_TOKEN` matches: so much of one chunk is looked at again with the next."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Bytes that the repository itself has, so that nothing has to be sent."""
+
+    path: str
+    commit: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Content:
 
     path: str
     """Path in the repository."""
-    source: Path | bytes
+    source: Path | bytes | Stored
     size: int
     sha256: str
     git_oid: str | None
@@ -80,6 +91,14 @@ class Source(ABC):
     @abstractmethod
     def read_manifest(self) -> dict[str, Any]:
         """Return the folder's manifest, checked."""
+
+    def readme(self) -> bytes | None:
+        """Return the folder's own README.md, if it has one."""
+        file = self.root / CARD
+        if not file.is_file():
+            return None
+        check_inside(self.root, file)
+        return file.read_bytes()
 
     def walk(self) -> Iterator[tuple[str, Path]]:
         """Return the folder's files, sorted, with their paths in the repository; hidden folders are not read."""
@@ -127,6 +146,20 @@ class Source(ABC):
     @abstractmethod
     def card(self, repo: str, version: Version, files_of: RepoFiles) -> CardFacts:
         """Return what the README says about this version."""
+
+    def described(
+        self, card: Mapping[str, Any], repo: str, version: Version, hub: str, before: bytes | None
+    ) -> bytes | None:
+        """Return `croissant.json`, by which programs know the release; None for what no such description is made of.
+
+        Args:
+            card: The front matter of the release's card.
+            repo: Where it is published.
+            version: The release.
+            hub: The Hub's address.
+            before: The file as it is on the Hub, or None.
+        """
+        return None
 
     def owned(self, manifest: Mapping[str, Any]) -> set[str]:
         """Return the files that a manifest names as its release's, for releases without a list of files."""
@@ -195,7 +228,15 @@ def check_inside(root: Path, file: Path) -> None:
 
 def contains_token(data: bytes) -> bool:
     """Tell whether bytes hold what looks like an access token of a Hub."""
-    return _TOKEN.search(data) is not None
+    return token_in(data) is not None
+
+
+def token_in(data: bytes) -> int | None:
+    """Return where bytes hold what looks like an access token of a Hub; None if they don't."""
+    if not any(start in data for start in _TOKEN_STARTS):  # which is a hundred times as fast to find out
+        return None
+    match = _TOKEN.search(data)
+    return match.start() if match else None
 
 
 def need(values: Mapping[str, Any], file: Path, *fields: str) -> None:

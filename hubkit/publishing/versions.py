@@ -1,7 +1,7 @@
 """Versions are computed, not chosen: what changed between two releases says which number goes up."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -69,6 +69,7 @@ class Change:
 
 
 UNCHANGED = Change(Level.NONE, "no published file changed")
+FIRST_RELEASE = Change(Level.FIRST, "the first release")
 
 PrefixHash = Callable[[str, int], str]
 """Given a split and a number of rows: the hash of so many of its first rows, in the new corpus."""
@@ -89,7 +90,8 @@ def corpus_change(old: Mapping[str, Any], new: Mapping[str, Any], prefix: Prefix
 
 
 def _compare_corpora(old: Mapping[str, Any], new: Mapping[str, Any], prefix: PrefixHash) -> Change:
-    columns = [_columns(manifest) for manifest in (old, new)]
+    configs = {column.get("config") for column in old["columns"]}
+    columns = [_columns(manifest, configs) for manifest in (old, new)]
     if columns[0] != columns[1]:
         return Change(Level.MAJOR, "the columns changed", (f"columns: {columns[0]} → {columns[1]}",))
     broken = [line for split in old["splits"] if (line := _broken(split, old["splits"], new["splits"], prefix))]
@@ -107,8 +109,14 @@ def _compare_corpora(old: Mapping[str, Any], new: Mapping[str, Any], prefix: Pre
     return Change(Level.PATCH, "the same rows, written anew", tuple(_rewritten(old, new)))
 
 
-def _columns(manifest: Mapping[str, Any]) -> str:
-    return ", ".join(f"{column['name']} ({column['type']})" for column in manifest["columns"])
+def _columns(manifest: Mapping[str, Any], configs: Collection[str | None]) -> str:
+    """Return the columns of some configs; that of files without further ones has no name."""
+    columns = [column for column in manifest["columns"] if column.get("config") in configs]
+    return ", ".join(f"{'/'.join(_named(column))} ({column['type']})" for column in columns)
+
+
+def _named(column: Mapping[str, str]) -> list[str]:
+    return [column[part] for part in ("config", "name") if part in column]
 
 
 def _broken(split: str, old: Mapping[str, Any], new: Mapping[str, Any], prefix: PrefixHash) -> str | None:

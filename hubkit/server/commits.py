@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import pygit2
 
 from hubkit.server import refs
+from hubkit.server.discussions import MAX_TITLE, Discussions
 from hubkit.server.errors import bad_request, too_large
 from hubkit.server.gitobjects import PACK_FROM, LooseWriter, ObjectWriter, PackWriter, commit_data
 from hubkit.server.lfs import MAX_POINTER_BYTES, format_pointer, parse_pointer
@@ -58,18 +59,31 @@ class _Draft:
     attributes: bytes | None = None
 
 
-def commit(store: Store, repo: Repo, branch: str, body: Body, author: str) -> tuple[str, str]:
-    """Applies the operations of a commit request to a branch.
+@dataclass(frozen=True)
+class Done:
+    """What a commit request made.
+
+    Attributes:
+        commit: The id of the new commit; of the tip, for a request that changes nothing.
+        title: Its title.
+        pull_request: The number of the pull request that was opened for it.
+    """
+
+    commit: str
+    title: str
+    pull_request: int | None = None
+
+
+def commit(store: Store, repo: Repo, branch: str, body: Body, author: str, proposed: bool = False) -> Done:
+    """Applies the operations of a commit request to a branch, or to a new pull request.
 
     Args:
         store: The hub's repositories.
         repo: The repository.
-        branch: The branch that shall move.
+        branch: The branch that shall move, or the ref of a pull request.
         body: The request.
         author: The user name of who commits.
-
-    Returns:
-        The id of the new commit and its title. A request that changes nothing returns the tip as it is.
+        proposed: Open a pull request with the commit; the branch stays as it is.
 
     Raises:
         ApiError: 412 when `parentCommit` is not the tip of the branch, 400 for what is malformed or not allowed,
@@ -78,7 +92,10 @@ def commit(store: Store, repo: Repo, branch: str, body: Body, author: str) -> tu
     if body.lines > MAX_OPERATIONS:
         raise too_large(f"A commit may have at most {MAX_OPERATIONS} operations, not {body.lines}: split it")
     with store.locked_repo(repo) as current:
-        tip = refs.branch_tip(current.git, branch)
+        discussions = Discussions(current)
+        if branch.startswith(refs.PULLS):
+            discussions.of_ref(branch)
+        tip = refs.branch_tip(current.git, refs.DEFAULT_BRANCH if proposed else branch)
         operations = _operations(body.file)
         message = _header(operations, tip)
         writer = PackWriter(current.git, store.temporary) if body.lines > PACK_FROM else LooseWriter(current.git)
@@ -87,7 +104,11 @@ def commit(store: Store, repo: Repo, branch: str, body: Body, author: str) -> tu
             for kind, value in operations:
                 _apply(draft, kind, value)
             _extend_attributes(draft)
-            return _conclude(draft, branch, author, message), message.partition("\n")[0]
+            title, _, description = message.partition("\n")
+            if not proposed:
+                return Done(_conclude(draft, branch, author, message), title)
+            item = discussions.create(author, title[:MAX_TITLE], description.strip(), True)
+            return Done(_conclude(draft, f"{refs.PULLS}{item['num']}", author, message), title, item["num"])
         finally:
             writer.abort()
 

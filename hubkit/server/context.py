@@ -109,11 +109,6 @@ class Context:
             raise ApiError(400, f"{name}={text!r} must be a number above 0")
         return min(int(text), highest)
 
-    def refuse_pull_request(self) -> None:
-        """Refuses what this server does not do yet, clearly."""
-        if self.flag("create_pr"):
-            raise ApiError(404, "This hub does not have pull requests yet: commit to a branch instead")
-
 
 def json_response(value: Any, headers: dict[str, str] | None = None) -> JSONResponse:
     """A JSON answer."""

@@ -18,11 +18,13 @@ from hubkit.server.gitobjects import LooseWriter, tag_data
 from hubkit.server.paths import check_ref_name, check_revision, is_commit_id
 
 DEFAULT_BRANCH = "main"
+PULLS = "refs/pr/"
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
 
 
 def resolve(git: pygit2.Repository, revision: str) -> pygit2.Commit:
-    """Finds the commit that a revision means: a full commit id, a branch, a tag, a full ref name or a short commit id.
+    """Finds the commit that a revision means: a full commit id, a branch, a tag, a full ref name (of a pull
+    request too) or a short commit id.
 
     Raises:
         ApiError: 404 RevisionNotFound.
@@ -34,7 +36,7 @@ def resolve(git: pygit2.Repository, revision: str) -> pygit2.Commit:
             return commit
         raise revision_not_found(revision)
     names = [_HEADS + revision, _TAGS + revision]
-    if revision.startswith((_HEADS, _TAGS)):
+    if revision.startswith((_HEADS, _TAGS, PULLS)):
         names = [revision]
     for name in names:
         commit = _target(git, name)
@@ -63,17 +65,26 @@ def _target(git: pygit2.Repository, ref: str) -> pygit2.Commit | None:
 
 
 def branch_tip(git: pygit2.Repository, branch: str) -> pygit2.Commit:
-    """The commit at the tip of a branch.
+    """The commit at the tip of a branch, or of a pull request.
 
     Raises:
         ApiError: 404 when there is nothing of that name, 400 when it is a tag or a commit.
     """
-    name = check_revision(branch).removeprefix(_HEADS)
-    commit = _target(git, _HEADS + name)
+    commit = _target(git, _full_name(check_revision(branch)))
     if commit is None:
         resolve(git, branch)
         raise ApiError(400, f"{branch!r} is not a branch: commits need one")
     return commit
+
+
+def _full_name(branch: str) -> str:
+    return branch if branch.startswith(PULLS) else _HEADS + branch.removeprefix(_HEADS)
+
+
+def place(git: pygit2.Repository, ref: str, commit: str) -> None:
+    """Makes a ref at a commit, or moves one there that a killed process left behind. The caller holds the lock."""
+    _clear_stale_locks(git, ref)
+    git.references.create(ref, commit, force=True)
 
 
 def move_branch(git: pygit2.Repository, branch: str, expected: str, new: str) -> None:
@@ -82,7 +93,7 @@ def move_branch(git: pygit2.Repository, branch: str, expected: str, new: str) ->
     Raises:
         ApiError: 412 when it is elsewhere.
     """
-    name = _HEADS + branch.removeprefix(_HEADS)
+    name = _full_name(branch)
     _clear_stale_locks(git, name)
     reference = git.lookup_reference(name)
     if str(reference.target) != expected:
@@ -172,13 +183,14 @@ def _delete_ref(git: pygit2.Repository, prefix: str, name: str) -> None:
 
 
 def listing(git: pygit2.Repository) -> dict[str, list[dict[str, str]]]:
-    """All branches (the default one first) and tags, with the commits that they mean."""
-    found: dict[str, list[dict[str, str]]] = {"branches": [], "converts": [], "tags": []}
+    """All branches (the default one first), tags and pull requests, with the commits that they mean."""
+    found: dict[str, list[dict[str, str]]] = {"branches": [], "converts": [], "tags": [], "pullRequests": []}
     for ref in sorted(git.references):
-        for prefix, kind in ((_HEADS, "branches"), (_TAGS, "tags")):
+        for prefix, kind in ((_HEADS, "branches"), (_TAGS, "tags"), (PULLS, "pullRequests")):
             commit = _target(git, ref) if ref.startswith(prefix) else None
             if commit is not None:
-                found[kind].append({"name": ref.removeprefix(prefix), "ref": ref, "targetCommit": str(commit.id)})
+                name = ref if prefix == PULLS else ref.removeprefix(prefix)
+                found[kind].append({"name": name, "ref": ref, "targetCommit": str(commit.id)})
     found["branches"].sort(key=lambda branch: branch["name"] != DEFAULT_BRANCH)
     return found
 

@@ -23,9 +23,8 @@ MAX_FILES = 10_000
 
 def preupload(context: Context) -> Response:
     """Tells for each file whether it goes into git or to LFS, and what the branch has at its place."""
-    context.refuse_pull_request()
     repo = context.repo
-    tip = refs.branch_tip(repo.git, context.params["rev"])
+    tip = refs.branch_tip(repo.git, refs.DEFAULT_BRANCH if context.flag("create_pr") else context.params["rev"])
     wanted = context.body.get("files")
     if not isinstance(wanted, list):
         raise bad_request("'files' must be a list")
@@ -62,16 +61,18 @@ def _announced(item: Any) -> tuple[str, int, bytes]:
 
 
 async def commit(context: Context) -> Response:
-    """Commits files to a branch."""
-    context.refuse_pull_request()
+    """Commits files to a branch, to a pull request, or to a new one."""
     file, lines = await spool(context)
     with file:
         body = commits.Body(file, lines)
-        repo, branch = context.repo, context.params["rev"]
-        work = partial(commits.commit, context.hub.store, repo, branch, body, context.user)
-        oid, title = await to_thread.run_sync(work)
-    url = context.hub.url(repo.key, "commit", oid)
-    return json_response({"success": True, "commitOid": oid, "commitUrl": url, "commitTitle": title, "hookOutput": ""})
+        repo, branch, proposed = context.repo, context.params["rev"], context.flag("create_pr")
+        work = partial(commits.commit, context.hub.store, repo, branch, body, context.user, proposed)
+        done = await to_thread.run_sync(work)
+    url = context.hub.url(repo.key, "commit", done.commit)
+    answer = {"success": True, "commitOid": done.commit, "commitUrl": url, "commitTitle": done.title, "hookOutput": ""}
+    if done.pull_request is not None:
+        answer["pullRequestUrl"] = context.hub.url(repo.key, "discussions", str(done.pull_request))
+    return json_response(answer)
 
 
 _REPO = "/api/{type}/{ns}/{name}"

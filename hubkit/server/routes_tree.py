@@ -81,10 +81,10 @@ def paths_info(context: Context) -> Response:
 
 
 def list_refs(context: Context) -> Response:
-    """Lists branches and tags."""
+    """Lists branches and tags, and pull requests if asked."""
     found: dict[str, Any] = dict(refs.listing(context.repo.git))
-    if context.flag("include_prs"):
-        found["pullRequests"] = []
+    if not context.flag("include_prs"):
+        del found["pullRequests"]
     return json_response(found)
 
 

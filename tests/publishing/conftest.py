@@ -50,6 +50,21 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         process.stop(root)
 
 
+@pytest.fixture(autouse=True)
+def libraries_ask_the_hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `datasets` and `transformers` in this process ask the embedded Hub: a release is loaded before its tag."""
+    if not {"hub", "api"} & set(request.fixturenames):
+        return
+    from datasets import config
+
+    environment = request.getfixturevalue("hub").environment
+    monkeypatch.setattr(constants, "ENDPOINT", environment["HF_ENDPOINT"])
+    monkeypatch.setattr(config, "HF_ENDPOINT", environment["HF_ENDPOINT"])
+    template = environment["HF_ENDPOINT"] + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setenv("HF_TOKEN", environment["HF_TOKEN"])
+
+
 @pytest.fixture
 def api(hub: Hub) -> HfApi:
     return hub.api

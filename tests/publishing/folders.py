@@ -12,6 +12,12 @@ from hubkit.corpora.hashing import rows_sha256_of_parquet
 from hubkit.files import file_sha256
 
 SHARD_ROWS = 1024
+_TOKENIZER = {
+    "version": "1.0",
+    "added_tokens": [],
+    "pre_tokenizer": {"type": "WhitespaceSplit"},
+    "model": {"type": "WordLevel", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]"},
+}
 COMMIT = "c0ffee" * 6 + "c0ff"
 
 
@@ -102,7 +108,7 @@ def make_model(folder: Path, weights: bytes = b"\0" * 16, **changes: Any) -> Pat
     }
     (folder / "run.json").write_text(json.dumps(run, indent=1))
     (folder / "config.json").write_text(json.dumps({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"]}))
-    (folder / "tokenizer.json").write_text("{}")
+    (folder / "tokenizer.json").write_text(json.dumps(_TOKENIZER))
     (folder / "model.safetensors").write_bytes(_safetensors(weights))
     (folder / "curve.csv").write_text("step,train_loss\n" + "".join(f"{i},{5 / (i + 1):.6f}\n" for i in range(20)))
     (folder / "curve.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 8)

@@ -339,6 +339,26 @@ def test_the_snippet_of_a_causal_model_runs(
         assert printed[0].startswith("ABAB,") and len(printed[0]) > 5
 
 
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_the_snippet_asks_for_no_more_than_the_model_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], direction: str
+) -> None:
+    folder = causal(tmp_path / "m", direction)
+    limit = json.loads((folder / "config.json").read_text())["block_size"]
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text()) | {"model_max_length": limit}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    (code,) = re.findall(r"```python\n(.*?)```", card_of(folder).split("<!-- hubkit:use -->")[1], re.DOTALL)
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: iter([{"text": "ABBA" * limit}]))
+    exec(code.replace('"lab/counting"', repr(str(folder))), {})
+    half = limit * 3 // 4 // 2
+    assert half < len(capsys.readouterr().out.strip()) <= limit
+
+
+def test_the_snippet_spells_out_rows_of_ids(tmp_path: Path) -> None:
+    folder = causal(tmp_path / "m", "forward", dataset={"repo": "lab/counting", "column": "input_ids"})
+    assert 'text = generate.tokenizer.decode(next(iter(rows))["input_ids"])' in card_of(folder)
+
+
 def test_a_stock_model_with_a_pipeline_of_its_own_says_whose_code_runs(tmp_path: Path) -> None:
     model = make_model(tmp_path / "m", direction="backward")
     config = {"architectures": ["GPTNeoXForCausalLM"], "custom_pipelines": {"text-generation": {}}}

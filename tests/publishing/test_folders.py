@@ -35,12 +35,15 @@ def test_each_kind_is_found_by_what_it_holds(tmp_path: Path) -> None:
 
 def test_an_unfinished_build_says_how_to_finish_it(corpus: Path) -> None:
     (corpus / "corpus.json").unlink()
+    (corpus / ".hubkit-build").mkdir()
     with pytest.raises(UserError, match=r"unfinished build.*run the same `hubkit build` again"):
         open_folder(corpus)
 
 
 def test_a_folder_of_something_else_says_what_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"not a build, a model or a Space.*corpus\.json.*run\.json.*space\.json"):
+    with pytest.raises(
+        UserError, match=r"not a build, a model, a Space or a folder of rows.*corpus\.json.*run\.json.*space\.json"
+    ):
         open_folder(tmp_path)
     with pytest.raises(UserError, match="not a folder"):
         open_folder(tmp_path / "nothing")

@@ -149,7 +149,7 @@ def test_a_killed_publish_is_finished_by_the_same_command(
     tmp_path: Path, repo: str, hub: Hub, steps: tuple[str, str], delays: tuple[float, float]
 ) -> None:
     fell = kill_twice(tmp_path, repo, hub, steps, delays)
-    order = ["planning", "creating", "sending", "verifying", "tagging", "done"]
+    order = ["planning", "creating", "sending", "verifying", "loading", "tagging", "done"]
     assert all(order.index(found) >= order.index(step) for found, step in zip(fell, steps, strict=True))
 
 

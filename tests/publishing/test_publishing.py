@@ -58,7 +58,7 @@ def test_a_first_release_is_one_verified_commit_and_a_tag(corpus: Path, repo: st
     assert (made.exists, made.version, made.tag, made.parent_commit) == (False, "1.0.0", "v1.0.0", None)
     assert tags(repo, api) == {"v1.0.0": release.commit}
     assert commits(repo, api)[0] == "Release v1.0.0"
-    assert [step.split()[0] for step in steps] == ["creating", "sending", "verifying", "tagging"]
+    assert [step.split()[0] for step in steps] == ["creating", "sending", "verifying", "loading", "tagging"]
     tree = Repository(api, repo, "dataset").files("v1.0.0")
     assert {file.path: file.size for file in made.files}.items() <= {
         file.path: file.size for file in tree.values()
@@ -159,10 +159,11 @@ def test_a_change_of_the_card_alone_is_a_commit_without_a_tag(corpus: Path, repo
 def test_a_config_and_a_result_that_people_added_stay(corpus: Path, repo: str, api: HfApi, tmp_path: Path) -> None:
     publish(corpus, repo, api)
     card = served(repo, "README.md", api).decode()
-    extra = card.replace("configs:\n", "configs:\n- config_name: extra\n  data_files: extra.csv\n")
+    write(repo, api, "extra.parquet", (corpus / "data" / "test-00000-of-00001.parquet").read_bytes())
+    extra = card.replace("configs:\n", "configs:\n- config_name: extra\n  data_files: extra.parquet\n")
     write(repo, api, "README.md", extra.encode())
     publish(make_corpus(corpus.parent / "new", {"train": 3500, "test": 100}), repo, api)
-    assert b"config_name: extra\n  data_files: extra.csv\n" in served(repo, "README.md", api)
+    assert b"config_name: extra\n  data_files: extra.parquet\n" in served(repo, "README.md", api)
     # An evaluation of ours goes with the weights that it was made with.
     model = f"{repo}-model"
     publish(make_evaluation(make_model(tmp_path / "m")), model, api)

@@ -183,12 +183,10 @@ def test_missing_things_are_the_exceptions_that_clients_expect(hub):
         api.dataset_info(repo_id, revision="nope")
     assert not api.file_exists(repo_id, "nope.txt", repo_type="dataset")
     assert not api.repo_exists(repo_id)  # it is a dataset
-    answer = hub.ask("GET", f"/api/datasets/{repo_id}/discussions")
+    answer = hub.ask("GET", f"/api/datasets/{repo_id}/lfs-files")
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/json")
     assert hub.ask("GET", f"/api/datasets/{repo_id}/xet-write-token/main").status == 404
     assert hub.ask("POST", "/api/datasets").status == 405
-    with pytest.raises(HfHubHTTPError, match="pull requests"):
-        put(api, repo_id, {"a": b"1"}, "dataset", create_pr=True)
 
 
 def test_info_tells_sizes_and_hashes_when_asked(hub):
