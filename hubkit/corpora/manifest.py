@@ -31,13 +31,17 @@ class Lengths(Spec):
     mean: float
     max: int
     total: int
+    histogram: dict[int, Count] | None = None
+    """How many values lie in each bin that is not empty, by its least length; see :mod:`hubkit.corpora.histogram`."""
 
 
 class ColumnStatistics(Spec):
-    """What the card says of a column: characters of a text, items of a list."""
+    """What the card says of a column: characters of a text, items of a list, and few values, each with its rows."""
 
     characters: Lengths | None = None
     items: Lengths | None = None
+    values: list[tuple[str | int | bool | None, Count]] | None = None
+    """The values in their order, null last, each with its rows; None where they are not few, or no names of classes."""
 
 
 class SourceRecord(BaseModel):

@@ -60,6 +60,8 @@ def apply(plan: Plan, api: "HfApi | None" = None, progress: Progress = lambda st
         if repository.api.endpoint != plan.endpoint:
             raise UserError(f"the plan was made for {plan.endpoint}, not for {repository.api.endpoint}: plan again")
         uploaded = plan.upload_bytes if plan.changes else 0
+        for conflict in plan.conflicts:
+            progress(conflict)
         if plan.pull_request and plan.changes:
             request = _proposed(repository, plan, progress)
             url = request.url

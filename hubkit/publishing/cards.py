@@ -27,7 +27,7 @@ def render_body(template: str, facts: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(  # noqa: S701 - Markdown, which the Hub sanitises; HTML escapes would show in it
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_unmarked
     )
-    environment.filters.update(number=number, size=size, cell=cell, fence=fence, yaml=as_yaml)
+    environment.filters.update(number=number, size=size, cell=cell, alt=alt, fence=fence, yaml=as_yaml)
     return environment.from_string(path.read_text(encoding="utf-8")).render(**facts)
 
 
@@ -43,6 +43,11 @@ def number(value: Any) -> str:
 def cell(value: Any) -> str:
     """Return a value as the text of one cell of a table."""
     return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def alt(value: str) -> str:
+    """Return a text as what stands for a picture where none is shown: on one line, and nothing in it is markup."""
+    return re.sub(r"([\\`*_\[\]<>|$])", r"\\\1", " ".join(value.split()))
 
 
 def fence(code: str, language: str = "") -> str:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from hubkit.publishing.cards import citation, render_body, size_category, title_of
 from hubkit.publishing.data_layout import DEFAULT
-from hubkit.publishing.dataset_card import split_row
+from hubkit.publishing.dataset_card import shown, split_row
+from hubkit.publishing.drawing import drawn
+from hubkit.publishing.plots import label_names, plots_of
 from hubkit.publishing.sources import CardFacts
 from hubkit.publishing.versions import Version
 
@@ -35,6 +37,14 @@ def data_card(
     rows = sum(split["rows"] for split in splits.values())
     chosen = _first(configs)
     names = [content for config in configs for content in config.contents]
+    metadata = {
+        "tags": ["hubkit"],
+        "size_categories": [size_category(rows)],
+        "configs": [dict(config.config.entry) for config in configs],
+        "dataset_info": _infos(configs, written),
+    }
+    plots = plots_of(splits, label_names(metadata["dataset_info"]))
+    pictures = drawn(plots)
     facts = {
         "repo": repo,
         "title": title,
@@ -57,15 +67,10 @@ def data_card(
         "domains": None,
         "facts": {},
         "splits": [split_row(name, split) for name, split in splits.items()],
+        "plots": shown(plots, pictures),
         "citation": citation(repo, version.tag, title, "Dataset"),
     }
-    metadata = {
-        "tags": ["hubkit"],
-        "size_categories": [size_category(rows)],
-        "configs": [dict(config.config.entry) for config in configs],
-        "dataset_info": _infos(configs, written),
-    }
-    return CardFacts(metadata, {"pretty_name": title}, render_body("dataset.md.j2", facts))
+    return CardFacts(metadata, {"pretty_name": title}, render_body("dataset.md.j2", facts), tuple(pictures))
 
 
 def _first(configs: "Sequence[ConfigRows]") -> "ConfigRows":

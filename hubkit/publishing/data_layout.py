@@ -130,11 +130,14 @@ def _resolved(folder: Path, base: Path, patterns: Mapping[str, Any], config: str
         UserError: They match nothing, files of other formats, or what lies outside.
     """
     from datasets import load
-    from datasets.data_files import DataFilesDict
+    from datasets.data_files import DataFilesDict, DataFilesList
 
     allowed = [*load._EXTENSION_TO_MODULE, ".zip"]
     try:
         found = DataFilesDict.from_patterns(dict(patterns), base_path=base.as_posix(), allowed_extensions=allowed)
+        for split, paths in found.items():  # what says something of the rows is none of them, where others are
+            rows = [path for path in paths if Path(str(path)).name not in _NO_ROWS]
+            found[split] = DataFilesList(rows or paths, paths.origin_metadata)
         module, _ = load.infer_module_for_data_files(found, folder.as_posix())
     except FileNotFoundError as error:
         raise UserError(f"config {config}: {_line(error)}: mend configs in {CARD}, or put the files there") from None

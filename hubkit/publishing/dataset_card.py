@@ -1,11 +1,13 @@
 """What the card of a corpus says: everything from the manifest, and the schema and sizes from the Parquet footers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hubkit.publishing.cards import citation, code_of, public, render_body, size_category, title_of
-from hubkit.publishing.sources import CardFacts
+from hubkit.publishing.drawing import drawn
+from hubkit.publishing.plots import Plot, label_names, plots_of
+from hubkit.publishing.sources import CardFacts, Content
 from hubkit.publishing.versions import Version
 
 CONFIG = "default"
@@ -36,6 +38,8 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         "configs": [_config(splits)],
         "dataset_info": _dataset_info(folder, splits),
     }
+    plots = plots_of(splits, label_names(metadata["dataset_info"]))
+    pictures = drawn(plots)
     # What the rows are good for is a judgement, so a person's word counts for more than ours.
     defaults = {"pretty_name": title, **({"task_categories": ["text-generation", "fill-mask"]} if language else {})}
     facts = {
@@ -59,12 +63,18 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         "domains": _domains(manifest["facts"].get("domains") or {}),
         "facts": public({name: value for name, value in manifest["facts"].items() if name != "domains"}),
         "splits": [split_row(name, split) for name, split in splits.items()],
+        "plots": shown(plots, pictures),
         "first": "train" if "train" in splits else next(iter(splits)),
         "spec": public(manifest["spec"]),
         "code": code_of(manifest["code"]),
         "citation": citation(repo, version.tag, title, "Dataset"),
     }
-    return CardFacts(metadata, defaults, render_body("dataset.md.j2", facts))
+    return CardFacts(metadata, defaults, render_body("dataset.md.j2", facts), tuple(pictures))
+
+
+def shown(plots: Sequence[Plot], pictures: Sequence[Content]) -> list[dict[str, str]]:
+    """Return what a card says of plots: where the pictures lie, and what one sees on them."""
+    return [{"path": picture.path, "alt": plot.alt} for plot, picture in zip(plots, pictures, strict=True)]
 
 
 def _config(splits: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,8 +91,8 @@ def split_row(name: str, split: Mapping[str, Any]) -> dict[str, Any]:
     columns = [
         {"name": column, "unit": unit, **lengths}
         for column, value in _read(split["statistics"]).items()
-        for unit, lengths in value.items()
-        if lengths
+        for unit in ("characters", "items")
+        if (lengths := value.get(unit))
     ]
     return {
         "name": name,

@@ -2,6 +2,7 @@
 
 hubkit owns what lies between ``<!-- hubkit:NAME -->`` and ``<!-- /hubkit:NAME -->``, wherever a person moved it, and
 the front matter's fields that it sets. A section that hubkit no longer writes is taken out, a new one goes to the end.
+What people wrote between the marks all the same stays, below the section: see :mod:`hubkit.publishing.edits`.
 """
 
 import re
@@ -33,13 +34,19 @@ class Piece:
     text: str
 
 
-def merge_card(existing: bytes | None, facts: CardFacts, written: Mapping[str, Any] | None = None) -> bytes:
+def merge_card(
+    existing: bytes | None,
+    facts: CardFacts,
+    written: Mapping[str, Any] | None = None,
+    kept: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the README to publish.
 
     Args:
         existing: The README that is there, if any.
         facts: What hubkit has to say.
         written: What hubkit set the last time: see :func:`.frontmatter.merged`.
+        kept: By section what people wrote into it.
 
     Raises:
         UserError: The README that is there can't be read; it is never overwritten then.
@@ -51,7 +58,7 @@ def merge_card(existing: bytes | None, facts: CardFacts, written: Mapping[str, A
     newline = "\r\n" if "\r\n" in text else "\n"
     opening, yaml_text, closing, body = frontmatter.split(text)
     yaml_text = frontmatter.merged(yaml_text, facts.metadata, facts.defaults, newline, written or {})
-    body = merge_body(body, facts.body, newline)
+    body = merge_body(body, facts.body, newline, kept or {})
     if not opening:
         opening, closing = f"---{newline}", f"{newline}---{newline}"
         mark, body = ("\ufeff", body[1:]) if body.startswith("\ufeff") else ("", body)
@@ -63,18 +70,21 @@ def merge_card(existing: bytes | None, facts: CardFacts, written: Mapping[str, A
     return f"{opening}{yaml_text}{closing}{body}".encode()
 
 
-def merge_body(body: str, ours: str, newline: str = "\n") -> str:
+def merge_body(body: str, ours: str, newline: str = "\n", kept: Mapping[str, str] | None = None) -> str:
     """Return a Markdown body in which hubkit's sections are the given ones.
 
     Args:
         body: What is there.
         ours: hubkit's Markdown; only its sections count.
         newline: The line ending to write.
+        kept: By section what people wrote into it, which goes below it.
     """
     wanted = {piece.name: piece.text.replace("\n", newline) for piece in pieces(ours) if piece.name}
-    parts, seen = [], set()
+    parts, seen, theirs = [], set(), {name: text.replace("\n", newline) for name, text in (kept or {}).items() if text}
     for piece in pieces(body):
         parts.append(piece.text if piece.name is None else wanted.get(piece.name, ""))
+        if text := theirs.pop(piece.name or "", None):
+            parts.append(f"{newline * 2 if parts[-1] else ''}{text}{newline}")
         seen.add(piece.name)
     result = "".join(parts)
     for name, section in wanted.items():

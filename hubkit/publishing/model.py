@@ -72,7 +72,7 @@ class ModelSource(Source):
         """Return the model card."""
         from hubkit.publishing.model_card import model_card
 
-        return model_card(self.root, self.manifest, repo, version)
+        return model_card(self.root, self.manifest, repo, version, files_of)
 
 
 def is_weights(path: str) -> bool:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from hubkit.errors import UserError
+from hubkit.publishing.benchmarks import benchmark_results
 from hubkit.publishing.cards import citation, code_of, number, public, render_body, title_of
 from hubkit.publishing.hub import need_pin
+from hubkit.publishing.inherited import joint_licence, licences_of
 from hubkit.publishing.model import CONFIG, EVALUATION
-from hubkit.publishing.sources import CardFacts, need, read_json
+from hubkit.publishing.rendering import count
+from hubkit.publishing.sources import CardFacts, RepoFiles, need, read_json
 from hubkit.publishing.versions import Version
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -19,7 +22,7 @@ _OPTIONAL = dict.fromkeys(
 )
 
 
-def model_card(folder: Path, run: Mapping[str, Any], repo: str, version: Version) -> CardFacts:
+def model_card(folder: Path, run: Mapping[str, Any], repo: str, version: Version, files_of: RepoFiles) -> CardFacts:
     """Return the card of a model.
 
     Args:
@@ -27,11 +30,13 @@ def model_card(folder: Path, run: Mapping[str, Any], repo: str, version: Version
         run: Its `run.json`.
         repo: Where it is published.
         version: The release that the snippets load.
+        files_of: Reads the repositories that it pins.
     """
     run = {**_OPTIONAL, **run, "datasets": [{"release": None, "splits": {}, **entry} for entry in run["datasets"]]}
     config = read_json(folder / CONFIG, "save the model with save_pretrained")
     results = _results(folder)
     title, pipeline = title_of(repo), pipeline_tag(config)
+    licences = licences_of(run, files_of)
     facts = {
         "repo": repo,
         "title": title,
@@ -49,14 +54,18 @@ def model_card(folder: Path, run: Mapping[str, Any], repo: str, version: Version
         "environment": _environment(run),
         "code": code_of(run["code"]),
         "modified": bool(run["code"].get("modified")),
+        "trained_on": _trained_on(run),
+        "licences": licences,
         "curve": _curve(folder / "curve.csv"),
+        "curve_alt": _curve_alt(folder / "curve.csv"),
         "curve_image": (folder / "curve.png").is_file(),
         "results": results,
         "citation": citation(repo, version.tag, title, "Model"),
     }
     metadata = _metadata(run, config, pipeline, results)
-    defaults = {"license": "apache-2.0"} if "license" not in metadata else {}
-    return CardFacts(metadata, defaults, render_body("model.md.j2", facts))
+    defaults = {} if "license" in metadata else {"license": joint_licence(licences) if licences else "apache-2.0"}
+    beside = tuple(benchmark_results(results, files_of))
+    return CardFacts(metadata, defaults, render_body("model.md.j2", facts), beside)
 
 
 def pipeline_tag(config: Mapping[str, Any]) -> str | None:
@@ -215,12 +224,38 @@ def _environment(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(label, str(value)) for label, value in rows.items() if value]
 
 
-def _curve(file: Path) -> list[list[str]]:
-    """Return the header and some evenly spaced rows of the training curve, the last one among them."""
+def _trained_on(run: Mapping[str, Any]) -> list[str]:
+    """Return the datasets of the training, each with the number of its training rows where that is known."""
+    known = {entry["repo"]: (entry["splits"] or {}).get("train") for entry in run["datasets"]}
+    return [f"{count(rows, 'row')} of {repo}" if isinstance(rows, int) else repo for repo, rows in known.items()]
+
+
+def _points(file: Path) -> list[list[str]]:
+    """Return the lines of a training curve, the header first; none where there is no curve."""
     if not file.is_file():
         return []
     with file.open(newline="", encoding="utf-8", errors="replace") as stream:
-        header, *rows = [row for row in csv.reader(stream) if row] or [[]]
+        lines = [row for row in csv.reader(stream) if row]
+    return lines if len(lines) > 1 else []
+
+
+def _curve_alt(file: Path) -> str:
+    """Return what one sees of the training curve: where each loss begins and ends."""
+    header, *rows = _points(file) or [[]]
+    said = []
+    for column, name in (("train_loss", "training loss"), ("validation_loss", "validation loss")):
+        if column in header and "step" in header:
+            step, at = header.index("step"), header.index(column)
+            points = [(row[step], _short(row[at])) for row in rows if len(row) > max(step, at) and row[at]]
+            if points:
+                (first, start), (last, end) = points[0], points[-1]
+                said.append(f"{name} from {start} at step {_short(first)} to {end} at step {_short(last)}")
+    return f"Loss over the training steps: {', '.join(said)}" if said else "Loss over the training steps"
+
+
+def _curve(file: Path) -> list[list[str]]:
+    """Return the header and some evenly spaced rows of the training curve, the last one among them."""
+    header, *rows = _points(file) or [[]]
     if not rows:
         return []
     count = min(_CURVE_ROWS, len(rows))

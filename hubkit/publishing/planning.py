@@ -1,21 +1,22 @@
 """Makes the plan: compares a folder with its repository and computes version, card and changelog. Changes nothing."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
 from hubkit.hub_errors import explained
 from hubkit.publishing import changelog, frontmatter
+from hubkit.publishing.edits import edits, hashes
 from hubkit.publishing.folders import open_folder
 from hubkit.publishing.frontmatter import on_record
 from hubkit.publishing.hub import RemoteFile, Repository, State, check_name, default_api
 from hubkit.publishing.merging import merge_card
 from hubkit.publishing.plans import Action, KeptFile, Plan, PlannedFile
-from hubkit.publishing.releases import PastRelease, fields_written, files_brought_by, past_release, release_list
+from hubkit.publishing.releases import PastRelease, Written, files_brought_by, past_release, release_list, written
 from hubkit.publishing.sources import (
     CARD,
     CHANGELOG,
@@ -96,15 +97,16 @@ def composed(situation: Situation) -> Plan:
         UserError: The card can't be brought up to date.
     """
     source, repository, state = situation.source, situation.repository, situation.state
-    facts = source.card(repository.name, situation.version, partial(_pinned_files, repository.api))
-    before, after = _card(situation, facts)
-    beside = [*_lists(situation, facts), *_descriptions(situation, after)]
+    facts = source.card(repository.name, situation.version, cache(partial(_pinned_files, repository.api)))
+    wrote = written(repository, source, state.head, state.files) if state else Written({}, {}, frozenset())
+    before, after, conflicts = _card(situation, facts, wrote)
+    beside = [*facts.beside, *_lists(situation, facts), *_descriptions(situation, after)]
     new = [*situation.contents, *beside, content_of_bytes(CARD, after)]
     known = _known(situation)
     # A shard that got another name, because there are more of them now, say, is there already.
     new = [replace(content, source=known.get(content.sha256, content.source)) for content in new]
-    planned = _planned(new, state.files if state else {}, _owned(situation))
-    return _assembled(situation, planned, _diff(before, after))
+    planned = _planned(new, state.files if state else {}, _owned(situation) | wrote.beside)
+    return replace(_assembled(situation, planned, _diff(before, after)), conflicts=conflicts)
 
 
 def _check_target(repository: Repository, source: Source, state: State | None, private: bool, create_pr: bool) -> None:
@@ -144,8 +146,9 @@ def what_changed(source: Source, contents: list[Content], last: PastRelease | No
 def _lists(situation: Situation, facts: CardFacts) -> list[Content]:
     """Return the list of the release's files and the changelog."""
     version, last = situation.version, situation.last
-    card = on_record(facts.metadata)
-    found = [content_of_bytes(RELEASE, release_list(situation.source.kind, version, situation.contents, card))]
+    card, sections = on_record(facts.metadata), hashes(facts.body)
+    listed = release_list(situation.source.kind, version, situation.contents, card, sections, facts.beside)
+    found = [content_of_bytes(RELEASE, listed)]
     before = situation.read(CHANGELOG)
     text = before.decode("utf-8", "replace") if before is not None else None
     text = changelog.updated(text, version, situation.change, last.version if last else None)
@@ -160,26 +163,35 @@ def _descriptions(situation: Situation, card: bytes) -> list[Content]:
     return [] if text is None else [content_of_bytes(CROISSANT, text)]
 
 
-def _card(situation: Situation, facts: CardFacts) -> tuple[bytes, bytes]:
-    """Return README.md as it is on the Hub (or empty) and as it will be."""
-    source, repository, state = situation.source, situation.repository, situation.state
+def _card(situation: Situation, facts: CardFacts, wrote: Written) -> tuple[bytes, bytes, tuple[str, ...]]:
+    """Return README.md as it is on the Hub (or empty) and as it will be, and what becomes of edits in our sections."""
+    source, last = situation.source, situation.last
     before = situation.read(CARD)
-    written = source.readme()
-    if before is not None and written is not None and written != before:
+    own = source.readme()
+    if before is not None and own is not None and own != before:
         source.left_out.append(f"{CARD} (the repository has one, which is kept and brought up to date)")
-    ours = fields_written(repository, source, state.head, state.files) if state else {}
-    after = merge_card(before if before is not None else written, facts, ours)
+    theirs = edits(
+        before or b"",
+        facts.body,
+        wrote.sections,
+        lambda: situation.repository.read(CARD, last.commit) if last else None,
+    )
+    kept = {name: edit.text for name, edit in theirs.items()}
+    after = merge_card(before if before is not None else own, facts, wrote.fields, kept)
     if contains_token(after):
         raise UserError(f"{CARD} holds what looks like an access token: take it out, and revoke that token")
-    return before or b"", after
+    return before or b"", after, tuple(str(edit) for edit in theirs.values())
 
 
-def _pinned_files(api: "HfApi", repo: str, repo_type: RepoType, revision: str) -> Mapping[str, RemoteFile]:
-    """Return the files of another repository at a commit that this one pins."""
+def _pinned_files(
+    api: "HfApi", repo: str, repo_type: RepoType, revision: str
+) -> Mapping[str, Callable[[], bytes | None]]:
+    """Return the files of another repository at a commit that this one pins, each with what reads it."""
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return Repository(api, repo, repo_type).files(revision)
+        repository = Repository(api, repo, repo_type)
+        return {path: partial(repository.read, path, revision) for path in repository.files(revision)}
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise UserError(f"this Hub has no {repo_type} {repo} at {revision[:12]}: publish that first") from None
 

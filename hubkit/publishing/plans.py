@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from hubkit.publishing.sources import CARD, CROISSANT, RELEASE, RepoType, Stored
+from hubkit.publishing.sources import CARD, CROISSANT, PICTURES, RELEASE, RESULTS, RepoType, Stored
 
 
 class Action(StrEnum):
@@ -75,6 +75,8 @@ class Plan:
     """What lies in the folder and is not published, with reasons."""
     pull_request: bool = False
     """Whether a pull request is opened, so that the owner of the repository decides; the tag then comes later."""
+    conflicts: tuple[str, ...] = ()
+    """What people changed inside hubkit's sections of the card, and what becomes of it."""
 
     @property
     def changes(self) -> tuple[PlannedFile, ...]:
@@ -91,7 +93,8 @@ class Plan:
         """First line of the commit."""
         if self.tag:
             return f"Release {self.tag}"
-        if {file.path for file in self.changes} <= {CARD, RELEASE, CROISSANT}:
+        ours = (CARD, RELEASE, CROISSANT, f"{PICTURES}/", f"{RESULTS}/")
+        if all(file.path.startswith(ours) for file in self.changes):
             return "Update the card"
         return f"Bring the files back to v{self.version}"
 
@@ -124,4 +127,5 @@ class Plan:
             "kept": [file.path for file in self.kept],
             "left_out": list(self.left_out),
             "card_diff": self.card_diff,
+            "conflicts": list(self.conflicts),
         }

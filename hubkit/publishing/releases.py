@@ -50,20 +50,40 @@ def files_brought_by(repository: Repository, source: Source, commit: str, files:
     return source.owned(manifest) if manifest is not None else set()
 
 
-def fields_written(
-    repository: Repository, source: Source, commit: str, files: Mapping[str, RemoteFile]
-) -> dict[str, Any]:
-    """Return the fields that hubkit set in the card of a commit."""
+@dataclass(frozen=True)
+class Written:
+    """What hubkit wrote into the repository beside the release's own files."""
+
+    fields: Mapping[str, Any]
+    """Of the card."""
+    sections: Mapping[str, str]
+    """Of the card, with the sha256 of each."""
+    beside: frozenset[str]
+    """Files that the card comes with."""
+
+
+def written(repository: Repository, source: Source, commit: str, files: Mapping[str, RemoteFile]) -> Written:
+    """Return what hubkit wrote into a commit, as far as that is on record."""
     release = read_object(repository, RELEASE, commit, files)
-    card = release.get("card") if release is not None and _is_ours(release, source) else None
-    return card if isinstance(card, dict) else {}
+    if release is None or not _is_ours(release, source):
+        return Written({}, {}, frozenset())
+    card, sections = (value if isinstance(value := release.get(key), dict) else {} for key in ("card", "sections"))
+    beside = frozenset(str(entry.get("path")) for entry in release.get("beside") or () if isinstance(entry, dict))
+    return Written(card, sections, beside)
 
 
 def _is_ours(release: Mapping[str, Any], source: Source) -> bool:
     return release.get("format") == FORMAT and release.get("kind") == source.kind
 
 
-def release_list(kind: str, version: Version, contents: Iterable[Content], card: Mapping[str, Any]) -> bytes:
+def release_list(
+    kind: str,
+    version: Version,
+    contents: Iterable[Content],
+    card: Mapping[str, Any],
+    sections: Mapping[str, str],
+    beside: Iterable[Content],
+) -> bytes:
     """Return `release.json` for a release of these files.
 
     Args:
@@ -71,11 +91,24 @@ def release_list(kind: str, version: Version, contents: Iterable[Content], card:
         version: Its version.
         contents: Its files.
         card: The fields that hubkit sets in its card.
+        sections: The sections that it writes there, with the sha256 of each.
+        beside: The files that the card comes with, which decide no version.
     """
-    ordered = sorted(contents, key=lambda content: content.path)
-    files = [{"path": content.path, "size": content.size, "sha256": content.sha256} for content in ordered]
-    release = {"format": FORMAT, "kind": kind, "version": str(version), "files": files, "card": card}
+    release = {
+        "format": FORMAT,
+        "kind": kind,
+        "version": str(version),
+        "files": _listed(contents),
+        "beside": _listed(beside),
+        "card": card,
+        "sections": sections,
+    }
     return (json.dumps(release, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _listed(contents: Iterable[Content]) -> list[dict[str, Any]]:
+    ordered = sorted(contents, key=lambda content: content.path)
+    return [{"path": content.path, "size": content.size, "sha256": content.sha256} for content in ordered]
 
 
 def read_object(

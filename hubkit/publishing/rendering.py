@@ -30,6 +30,8 @@ def render(plan: "Plan") -> str:
         lines.append(f"  and {count(len(plan.kept), 'other file')} of the repository, left as they are")
     if plan.left_out:
         lines += ["", "not published:", *(f"  {line}" for line in plan.left_out)]
+    if plan.conflicts:
+        lines += ["", "conflicts in the card:", *(f"  {line}" for line in plan.conflicts)]
     if plan.card_diff:
         lines += ["", "card:", plan.card_diff.rstrip("\n")]
     return "\n".join([*lines, "", _then(plan)])

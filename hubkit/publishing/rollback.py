@@ -70,7 +70,8 @@ class _Past(Source):
         _, yaml_text, _, body = frontmatter.split(text.replace("\r\n", "\n"))
         fields = frontmatter.parse(yaml_text)
         metadata = {key: fields[key] for key in _OF_CONFIGS if key in fields} | dict(self._listed.get("card") or {})
-        return CardFacts(metadata, {}, renamed(body, repo, self._version, version))
+        beside = tuple(self._content(entry) for entry in self._listed.get("beside") or ())
+        return CardFacts(metadata, {}, renamed(body, repo, self._version, version), beside)
 
 
 def renamed(body: str, repo: str, old: Version, new: Version) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,14 +14,23 @@ from hubkit.publishing.versions import Change, Version
 
 RepoType = Literal["model", "dataset", "space"]
 
-RepoFiles = Callable[[str, RepoType, str], Iterable[str]]
-"""Given a repository, its type and a commit: the paths of its files. For cards that pin others."""
+RepoFiles = Callable[[str, RepoType, str], Mapping[str, Callable[[], bytes | None]]]
+"""Given a repository, its type and a commit: its files by path, each with what reads it. For cards that pin others.
+
+Raises UserError where this Hub has no such repository or commit.
+"""
 
 CARD = "README.md"
 CHANGELOG = "CHANGELOG.md"
 RELEASE = "release.json"
 
 CROISSANT = "croissant.json"
+
+PICTURES = ".card"
+"""Folder of what a card shows. It is hidden: `datasets` takes pictures that lie openly beside rows for rows."""
+
+RESULTS = ".eval_results"
+"""Folder of a model's results on benchmarks; https://huggingface.co/docs/hub/eval-results."""
 
 OURS = frozenset({CARD, CHANGELOG, RELEASE, CROISSANT})
 """What hubkit writes beside a folder's own files; a folder's copies of these are not published as they are."""
@@ -70,6 +79,8 @@ class CardFacts:
     """Fields that hubkit only sets where a person hasn't."""
     body: str
     """Markdown, in marked sections."""
+    beside: "tuple[Content, ...]" = ()
+    """Files that it comes with, such as the pictures that it shows; they have no say in the version."""
 
 
 class Source(ABC):

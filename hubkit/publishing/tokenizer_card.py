@@ -9,8 +9,8 @@ from hubkit.publishing.versions import Version
 
 _KINDS = {
     "BPE": "byte-pair encoding",
-    "WordLevel": "whole words",
-    "Unigram": "a unigram model",
+    "WordLevel": "word-level",
+    "Unigram": "unigram",
     "WordPiece": "WordPiece",
 }
 _ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")

@@ -44,12 +44,13 @@ class Counting(httpx2.HTTPTransport):
     sent = 0
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        assert isinstance(request.stream, httpx2.SyncByteStream)
         request.stream = _Counted(request.stream)
         return super().handle_request(request)
 
 
 class _Counted(httpx2.SyncByteStream):
-    def __init__(self, stream: Iterator[bytes]):
+    def __init__(self, stream: httpx2.SyncByteStream):
         self.stream = stream
 
     def __iter__(self) -> Iterator[bytes]:

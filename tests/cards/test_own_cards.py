@@ -10,11 +10,14 @@ import pytest
 
 from hubkit.cards.card import open_card
 from hubkit.cards.checking import check_card
+from hubkit.corpora.build import build
+from hubkit.corpora.registry import find
 from hubkit.publishing import apply, plan
 from hubkit.publishing.folders import open_folder
 from hubkit.publishing.merging import merge_card
 from hubkit.publishing.versions import Version
 from hubkit.resources import load_module
+from hubkit.tokenizers import make_tokenizer, save_tokenizer
 
 folders = load_module(Path(__file__).parents[1] / "publishing" / "folders.py", "folders_to_publish")
 PIN = {"repo": "lab/counting-roberta", "revision": folders.COMMIT}
@@ -23,6 +26,9 @@ MADE = {
     "corpus of text": lambda folder: folders.make_corpus(
         folder, {"train": 5}, origin="found", sources=[{"name": "/home/ada/a.txt", "bytes": 5, "sha256": "6" * 64}]
     ),
+    "built corpus": lambda folder: built(folder),
+    "rows of somebody": lambda folder: rows_of_somebody(folder),
+    "tokenizer": lambda folder: tokenizer(folder),
     "model": folders.make_model,
     "evaluated model": lambda folder: folders.make_evaluation(folders.make_model(folder)),
     "backward model": lambda folder: causal(folder, direction="backward"),
@@ -30,6 +36,26 @@ MADE = {
     "further trained model": lambda folder: causal(folder, init_from=PIN),
     "space": lambda folder: folders.make_space(folder, [PIN], datasets=[PIN]),
 }
+
+
+def built(folder: Path) -> Path:
+    """Return a build of a few rows, with statistics to plot."""
+    corpus = find("seqthetic", ["domains=[identity, duplicate]", "tokens=9K"])
+    build(corpus, folder, workers=1)
+    return folder
+
+
+def rows_of_somebody(folder: Path) -> Path:
+    (folder / "data").mkdir(parents=True)
+    rows = [{"text": "word " * (index % 30), "label": "ab"[index % 2]} for index in range(120)]
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    (folder / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def tokenizer(folder: Path) -> Path:
+    save_tokenizer(make_tokenizer("characters:AB"), folder)
+    return folder
 
 
 def causal(folder: Path, **changes) -> Path:
@@ -42,8 +68,13 @@ def causal(folder: Path, **changes) -> Path:
 @pytest.mark.parametrize("what", MADE)
 def test_nothing_is_found_in_a_card_of_ours(what, tmp_path):
     folder = MADE[what](tmp_path / "made")
-    facts = open_folder(folder).card("lab/counting", Version(1, 0, 0), lambda *_: ["config.json", "model.safetensors"])
-    (folder / "README.md").write_bytes(merge_card(None, facts))
+    there = dict.fromkeys(("config.json", "model.safetensors"))
+    source = open_folder(folder)
+    facts = source.card("lab/counting", Version(1, 0, 0), lambda *_: there)
+    (folder / "README.md").write_bytes(merge_card(source.readme(), facts))
+    for file in facts.beside:
+        (folder / file.path).parent.mkdir(exist_ok=True)
+        (folder / file.path).write_bytes(file.source)
     report = check_card(open_card(str(folder), name="lab/counting"))
     assert [str(finding) for finding in report.findings] == []
     assert report.card.unchecked == []

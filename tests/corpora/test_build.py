@@ -498,10 +498,14 @@ def test_statistics_of_text_join_exactly_whatever_the_parts():
         joined.join(json.loads(json.dumps(part.state())))
     assert whole.summary() == joined.summary()
     assert whole.summary()["a"].model_dump() == {
-        "characters": {"min": 0, "mean": 201.0, "max": 999, "total": 1005},
+        "characters": {
+            "min": 0, "mean": 201.0, "max": 999, "total": 1005, "histogram": {0: 1, 1: 1, 2: 1, 3: 1, 992: 1},
+        },
         "items": None,
-    }
-    assert set(whole.summary()) == {"a", "b"}, "nothing is said of a column without any text"
+        "values": None,
+    }  # fmt: skip
+    assert set(whole.summary()) == {"a", "b", "c"}, "nothing is said of a column without any text"
+    assert whole.summary()["c"].values == [(1, 7)]
 
 
 # --- the disk --------------------------------------------------------------------------------------------------------

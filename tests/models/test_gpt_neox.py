@@ -181,7 +181,7 @@ torch.save(model(torch.load("ids.pt")).logits, "logits.pt")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # tests/e2e/test_clean_venv.py does it over a Hub
 def test_what_is_saved_loads_with_transformers_alone_and_no_trust(tmp_path):
     stock, ids = model(), rows(2, 7)
     stock.save_pretrained(tmp_path / "model")

@@ -328,7 +328,7 @@ for folder in sys.argv[1:]:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # tests/e2e/test_clean_venv.py does it over a Hub
 def test_a_process_without_hubkit_loads_it_and_computes_the_same_bits(tmp_path):
     torch.set_num_threads(1)
     folders = []

@@ -319,6 +319,7 @@ print(all(same), type(model).__name__, type(config).__name__, numbers.decode(bat
 """
 
 
+@pytest.mark.soak  # tests/e2e/test_clean_venv.py does it over a Hub
 def test_a_process_without_hubkit_loads_it_and_computes_the_same_bits(tmp_path):
     from safetensors.torch import save_file
 

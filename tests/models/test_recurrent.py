@@ -385,7 +385,7 @@ for folder in sys.argv[1:]:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # tests/e2e/test_clean_venv.py does it over a Hub
 def test_what_is_saved_loads_without_hubkit_to_the_bit(tmp_path):
     models = {"gru": small("gru"), "lstm": small("lstm", tie_word_embeddings=True)}
     models["gru"].config.direction = "both"

@@ -83,6 +83,7 @@ print(torch.equal(ids["input_ids"], expected["ids"]), torch.equal(logits, expect
 """
 
 
+@pytest.mark.soak  # tests/e2e/test_clean_venv.py does it over a Hub
 def test_a_process_without_hubkit_loads_it_and_computes_the_same_bits(tmp_path):
     from safetensors.torch import save_file
 

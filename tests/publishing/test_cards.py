@@ -19,7 +19,8 @@ from .folders import COMMIT, make_corpus, make_evaluation, make_model, make_spac
 
 
 def card_of(folder: Path, files: tuple[str, ...] = ()) -> str:
-    facts = open_folder(folder).card("lab/counting", Version(1, 2, 0), lambda repo, kind, revision: files)
+    there = {file: lambda: b"" for file in files}
+    facts = open_folder(folder).card("lab/counting", Version(1, 2, 0), lambda repo, kind, revision: there)
     return merge_card(None, facts).decode()
 
 
@@ -127,7 +128,7 @@ def test_a_model_card_shows_lineage_curve_and_baseline(tmp_path: Path) -> None:
     assert f"[lab/counting@{COMMIT[:12]}](/datasets/lab/counting/tree/{COMMIT}), release v1.0.0" in card
     assert f"](/lab/base/tree/{'b' * 40})" in card
     assert re.search(r"\| integer part masked \|.*\| top-1 accuracy \| 0\.26 \| 0\.12 \|", card)
-    assert "![Loss over the training steps](curve.png)" in card
+    assert "![Loss over the training steps: training loss from 5 at step 0 to 0.25 at step 19](curve.png)" in card
     assert "| 19 | 0.25 |" in card
     assert (fields(card)["base_model"], fields(card)["base_model_relation"]) == ("lab/base", "finetune")
 
@@ -183,7 +184,7 @@ def test_a_space_that_the_hub_would_refuse_is_refused_here(tmp_path: Path, chang
 
 
 def test_a_person_s_choice_of_colours_and_licence_stays(tmp_path: Path) -> None:
-    facts = open_folder(make_space(tmp_path / "s", [])).card("lab/s", Version(1, 0, 0), lambda *where: ())
+    facts = open_folder(make_space(tmp_path / "s", [])).card("lab/s", Version(1, 0, 0), lambda *where: {})
     merged = merge_card(b"---\nemoji: X\nlicense: mit\nsdk_version: 1.0.0\n---\n", facts).decode()
     assert (fields(merged)["emoji"], fields(merged)["license"]) == ("X", "mit")
     assert fields(merged)["sdk_version"] != "1.0.0"

@@ -22,7 +22,7 @@ RELEASE = Version(1, 2, 0)
 
 def described(folder: Path, version: Version = RELEASE, before: bytes | None = None) -> dict[str, Any]:
     source = open_folder(folder)
-    facts = source.card("lab/mine", version, lambda repo, kind, revision: ())
+    facts = source.card("lab/mine", version, lambda repo, kind, revision: {})
     readme = folder / "README.md"
     card = yaml.safe_load(
         merge_card(readme.read_bytes() if readme.exists() else None, facts).decode().split("---\n")[1]

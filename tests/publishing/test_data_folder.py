@@ -57,7 +57,7 @@ def splits(folder: Path) -> dict[str, list[str]]:
 def card_of(folder: Path, existing: bytes | None = None) -> tuple[dict[str, Any], str]:
     source = opened(folder)
     readme = (folder / "README.md").read_bytes() if (folder / "README.md").exists() else None
-    facts = source.card("lab/mine", Version(1, 2, 0), lambda repo, kind, revision: ())
+    facts = source.card("lab/mine", Version(1, 2, 0), lambda repo, kind, revision: {})
     _, fields, body = merge_card(existing or readme, facts).decode().split("---\n", 2)
     return yaml.safe_load(fields), body
 

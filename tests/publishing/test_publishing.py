@@ -146,7 +146,7 @@ def test_what_people_added_stays(corpus: Path, repo: str, api: HfApi) -> None:
 def test_a_change_of_the_card_alone_is_a_commit_without_a_tag(corpus: Path, repo: str, api: HfApi) -> None:
     publish(corpus, repo, api)
     card = served(repo, "README.md", api)
-    write(repo, api, "README.md", card.replace(b"apache-2.0", b"unlicense"))
+    write(repo, api, "README.md", card.replace(b"license: apache-2.0", b"license: unlicense"))
     made = plan(corpus, repo, api=api)
     assert ([file.path for file in made.changes], made.tag) == (["README.md"], None)
     assert "-license: unlicense\n+license: apache-2.0\n" in made.card_diff

@@ -118,7 +118,7 @@ def test_ctrl_c_leaves_nothing(repo: str, api: HfApi, tmp_path: Path, monkeypatc
 def test_other_corpora_are_not_a_function_s(corpus: Path) -> None:
     with pytest.raises(UserError, match="was not made by a function: use `hubkit verify"):
         hubkit.verify_rows(dice, corpus)
-    facts = folders.open_folder(corpus).card("lab/x", Version(1, 0, 0), lambda *_: ())
+    facts = folders.open_folder(corpus).card("lab/x", Version(1, 0, 0), lambda *_: {})
     assert "verify_rows" not in facts.body
 
 

@@ -83,7 +83,11 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "processes"), [(signal.SIGTERM, 1), (signal.SIGUSR1, 1), (signal.SIGTERM, 2), (signal.SIGUSR1, 2)],
+    ("number", "processes"),
+    [
+        (signal.SIGTERM, 1), pytest.param(signal.SIGUSR1, 1, marks=pytest.mark.soak),
+        pytest.param(signal.SIGTERM, 2, marks=pytest.mark.soak), (signal.SIGUSR1, 2),
+    ],
     ids=lambda value: value.name if isinstance(value, signal.Signals) else str(value),
 )  # fmt: skip
 def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on_to_the_bit(place, undisturbed, number, processes):

@@ -135,7 +135,7 @@ def test_what_does_not_go_with_a_stream_is_refused_at_once(tmp_path, overrides, 
 # --- as a user -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_user_trains_from_a_stream_alone_and_with_two_processes(tmp_path):
     """The second run begins with one process, ends at step 6, and goes on with two."""
     hub = tmp_path / "hub"
