@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 
 # Everything that fits in ten minutes on two cores.
 test: $(VENV)/.installed chromium
-	$(BIN)/python -m pytest -m "not soak" -n $(CORES) --dist loadfile
+	$(BIN)/python -m pytest -m "not soak" -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 # What is too long for `make test`: a hundred kills, and builds at full size.
 soak: $(VENV)/.installed chromium

@@ -1,5 +1,6 @@
 """Turns what the Hub's client raises into one line that a person can act on, and never shows a token."""
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,8 @@ def explain(error: BaseException, repo: str = "the repository") -> UserError:
         text = _answered(error, repo)
     elif isinstance(error, (httpx2.HTTPError, httpx2.InvalidURL)):
         text = _unanswered(error)
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        text = f"the disk of this machine is full, where HF_HOME lies or beside it: free some space, then {AGAIN}"
     elif isinstance(error, OSError) and error.filename:
         text = f"can't read {error.filename}: {error.strerror}"
     elif "xet-write-token" in str(error):

@@ -1,7 +1,8 @@
 """What tests of several folders share: a browser, an S3, and a Hub."""
 
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
@@ -78,3 +79,27 @@ def here(_hub, monkeypatch, tmp_path: Path) -> Iterator:
     HfFileSystem.clear_instance_cache()
     yield HfApi(endpoint=address, token=_hub["HF_TOKEN"])
     HfFileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Callable[[str], Path]]:
+    """Mount a small file system with some options, again for others; skips where that isn't allowed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = False
+
+    def mount(options: str) -> Path:
+        nonlocal mounted
+        options = f"remount,{options}" if mounted else options
+        if not shutil.which("mount"):
+            pytest.skip("no mount command here")
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True)
+        if done.returncode and not mounted:
+            pytest.skip(f"can't mount a small disk: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
+        mounted = True
+        return folder
+
+    yield mount
+    if mounted:
+        subprocess.run(["umount", folder], check=True)

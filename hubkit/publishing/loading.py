@@ -4,6 +4,7 @@ No code of a repository runs here, with one exception: the files of hubkit's own
 has them byte for byte, are loaded as their users load them, in a process of their own.
 """
 
+import errno
 import json
 import os
 import subprocess
@@ -78,7 +79,8 @@ def load(repo_type: RepoType, name: str, commit: str, token: Any = None, trusted
                 return _load_dataset(name, commit, token)
             return _load_model(name, commit, token, trusted)
         except Exception as error:
-            if passes(error) or isinstance(error, (ConnectionError, TimeoutError)):
+            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            if full or passes(error) or isinstance(error, (ConnectionError, TimeoutError)):
                 raise
             library = "datasets" if repo_type == "dataset" else "transformers"
             return f"`{library}` can't load it ({type(error).__name__}: {redact(str(error))[:400]})"

@@ -1,7 +1,6 @@
 """What tests of builds share: a third party's builder, and the command line as a process that can be hit."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -107,27 +106,3 @@ def command(tmp_path) -> Iterator[Callable[..., Command]]:
         if command.alive():
             os.killpg(command.process.pid, signal.SIGKILL)
         command.process.communicate()
-
-
-@pytest.fixture
-def disk(tmp_path) -> Iterator[Callable[[str], Path]]:
-    """Mount a small file system with some options, again for others; skips where that isn't allowed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = False
-
-    def mount(options: str) -> Path:
-        nonlocal mounted
-        options = f"remount,{options}" if mounted else options
-        if not shutil.which("mount"):
-            pytest.skip("no mount command here")
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True)
-        if done.returncode and not mounted:
-            pytest.skip(f"can't mount a small disk: {done.stderr.strip()}")
-        assert done.returncode == 0, done.stderr
-        mounted = True
-        return folder
-
-    yield mount
-    if mounted:
-        subprocess.run(["umount", folder], check=True)

@@ -22,6 +22,7 @@ class Hub:
     """A running Hub and how to reach it."""
 
     environment: dict[str, str]
+    root: Path
 
     @property
     def api(self) -> HfApi:
@@ -43,7 +44,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     constants.HF_HUB_DISABLE_XET = True
     disable_progress_bars()
     try:
-        yield Hub(process.client_environment(root))
+        yield Hub(process.client_environment(root), root)
     finally:
         constants.HF_HUB_DISABLE_XET = before
         enable_progress_bars()

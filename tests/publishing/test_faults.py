@@ -15,7 +15,7 @@ from hubkit.publishing import apply, plan
 from tests.faults import Fault, FaultProxy, fault_proxy
 
 from .conftest import Hub
-from .folders import make_corpus
+from .folders import make_corpus, make_model
 from .test_interruption import check_finish, check_rows, seen
 
 BUSY = (("Retry-After", "1"),)
@@ -58,6 +58,24 @@ def test_a_hub_that_stays_busy_is_told_of_with_its_wish(tmp_path: Path, repo: st
         done = publish(folder, repo, hub, proxy)
     assert done.returncode == 1 and "answers too many requests" in done.stderr and "Traceback" not in done.stderr
     assert seen(repo, hub.api).tags == {}
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_once_there_is_room_the_same_command_goes_on(tmp_path, repo, hub, disk) -> None:
+    """Where the client keeps what it fetches to load it, before the tag."""
+    folder, home = make_model(tmp_path / "model", datasets=[]), disk("size=8k")
+    environment = {**hub.process_environment, "HF_HOME": str(home / "hf")}
+    command = [sys.executable, "-m", "hubkit", "publish", str(folder), repo]
+
+    def run() -> subprocess.CompletedProcess:
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+
+    full = run()
+    assert full.returncode == 1 and "the disk of this machine is full" in full.stderr, full.stderr
+    assert "Traceback" not in full.stderr and not hub.api.list_repo_refs(repo).tags
+    disk("size=10m")
+    again = run()
+    assert again.returncode == 0 and "v1.0.0" in again.stdout, again.stderr
 
 
 def strike(tmp_path: Path, repo: str, hub: Hub, seed: int) -> int:

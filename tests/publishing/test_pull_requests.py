@@ -64,10 +64,9 @@ def test_a_proposal_is_verified_and_tagged_after_its_merge(released: str, larger
 
 
 def test_a_repository_of_somebody_else_is_named_with_the_way_out(
-    released: str, larger: Path, api: HfApi, hub: Hub, request: pytest.FixtureRequest
+    released: str, larger: Path, api: HfApi, hub: Hub
 ) -> None:
-    root = request.getfixturevalue("tmp_path_factory").getbasetemp() / "hub0"
-    guest = HfApi(endpoint=api.endpoint, token=TokenStore(root).add("guest", "read", f"reader of {released}"))
+    guest = HfApi(endpoint=api.endpoint, token=TokenStore(hub.root).add("guest", "read", f"reader of {released}"))
     with pytest.raises(UserError, match=r"may only read.*or add --create-pr, which proposes the release to that owner"):
         apply(plan(larger, released, api=guest), guest)
     with pytest.raises(UserError, match="does not exist, so nobody can merge a pull request: leave out --create-pr"):
