@@ -15,9 +15,9 @@ quickstart: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/hubkit quickstart --serve
 
-# Everything that fits in ten minutes on two cores.
+# Everything but what is too long for each change; what took longest is listed at the end.
 test: $(VENV)/.installed chromium
-	$(BIN)/python -m pytest -m "not soak" -n $(CORES) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not soak" -n $(CORES) --dist loadfile --no-loadscope-reorder --durations=30
 
 # What is too long for `make test`: a hundred kills, and builds at full size.
 soak: $(VENV)/.installed chromium
