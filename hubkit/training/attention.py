@@ -42,7 +42,7 @@ def fitting_attention(model: "PreTrainedModel", batch: Mapping[str, Any], device
 
 
 def _kernels(device: "torch.device") -> AbstractContextManager[Any]:
-    """Prefer cuDNN's attention on a GPU: on Hopper it takes two thirds of the time of flash attention 2.
+    """Prefer cuDNN's attention on a GPU, which is made for Hopper; torch's own order begins with flash attention 2.
 
     What it can't do (such as giving the same bits each time, where that is asked for) goes to the next one.
     """

@@ -23,7 +23,7 @@ from hubkit.training.optimizers import MasterAdamW, make_optimizer, narrow
 from hubkit.training.recipe import TrainingSpec
 from hubkit.training.schedules import make_scheduler
 from hubkit.training.stopping import EarlyStop, Interruption, TimeLimit
-from hubkit.training.throughput import Throughput, flops_per_token, peak_flops
+from hubkit.training.throughput import throughput_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -94,7 +94,9 @@ class Loop:
         self.schedule = make_scheduler(optimizer, spec.schedule, self.steps)
         if spec.compile:
             model.compile()
-        self.throughput = _throughput(self.steps, model, validation, accelerator)
+        # A stream's lengths are not known yet; those of the validation sequences are alike.
+        length = float(next(iter(validation.values())).sequences.lengths.mean())
+        self.throughput = throughput_of(self.steps, model, length, accelerator)
         _tell_deepspeed(accelerator, training.micro_batch_size, spec.max_grad_norm)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         accelerator.register_for_checkpointing(self.schedule)
@@ -384,15 +386,6 @@ class Loop:
                 "training.schedule.minimum, or begin another run with init_from"
             )
         return end
-
-
-def _throughput(
-    steps: int, model: PreTrainedModel, validation: Mapping[str, HeldOut], accelerator: Accelerator
-) -> Throughput:
-    # A stream's lengths are not known yet; those of the validation sequences are alike.
-    length, device = float(next(iter(validation.values())).sequences.lengths.mean()), accelerator.device
-    peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
-    return Throughput(steps, flops_per_token(model, length), peak, accelerator.num_processes)
 
 
 def _tell_deepspeed(accelerator: Accelerator, micro_batch_size: int, max_grad_norm: float) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from transformers import PreTrainedModel
 
 # Dense 16-bit products with 32-bit sums, FLOP/s a device, from NVIDIA's data sheets, which print twice as much ("with
@@ -207,3 +208,19 @@ def duration(seconds: float) -> str:
     first = next((place for place, (_, count) in enumerate(units) if count), len(units) - 1)
     shown = [f"{count} {unit}" for unit, count in units[first : first + 2] if count or unit == units[first][0]]
     return " ".join(shown)
+
+
+def throughput_of(steps: int, model: "PreTrainedModel", length: float, accelerator: "Accelerator") -> Throughput:
+    """Return the throughput of a run that is about to begin.
+
+    Args:
+        steps: Its last step.
+        model: What it trains.
+        length: Tokens of a sequence, on average.
+        accelerator: Its devices.
+    """
+    import torch
+
+    device = accelerator.device
+    peak = peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+    return Throughput(steps, flops_per_token(model, length), peak, accelerator.num_processes)
