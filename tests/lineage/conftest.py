@@ -43,7 +43,10 @@ class Lab:
 
     def publish(self, folder: Path, name: str) -> dict[str, Any]:
         """Publish a folder; returns the pin of what is there now."""
-        made: Release = apply(plan(folder, self.name(name), api=self.api), self.api)
+        with pytest.MonkeyPatch.context() as patch:
+            # Models that only look like one load nowhere; that what is published does is tested elsewhere.
+            patch.setattr(applying, "check_loads", lambda repository, commit: None)
+            made: Release = apply(plan(folder, self.name(name), api=self.api), self.api)
         return {"repo": made.repo, "revision": made.commit, "release": made.tag}
 
     def corpus(self, train: int = 24, name: str = "letters") -> dict[str, Any]:
@@ -81,8 +84,6 @@ def hub_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
     # The client read its environment when it was imported, so in this process its settings are set directly.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        # Models that only look like one load nowhere; that what is published does is tested elsewhere.
-        patch.setattr(applying, "check_loads", lambda repository, commit: None)
         disable_progress_bars()
         yield process.client_environment(root)
         enable_progress_bars()
