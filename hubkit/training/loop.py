@@ -20,6 +20,7 @@ from hubkit.training.chunked_loss import chunk_loss
 from hubkit.training.history import History
 from hubkit.training.losses import add_gradients, mean_loss, reduced
 from hubkit.training.optimizers import MasterAdamW, make_optimizer, narrow
+from hubkit.training.parallel import compile_whole
 from hubkit.training.recipe import TrainingSpec
 from hubkit.training.schedules import make_scheduler
 from hubkit.training.stopping import EarlyStop, Interruption, TimeLimit
@@ -93,7 +94,7 @@ class Loop:
         # The schedule is stepped by hand, once an optimizer step, whatever the number of processes.
         self.schedule = make_scheduler(optimizer, spec.schedule, self.steps)
         if spec.compile:
-            model.compile()
+            compile_whole(model)
         # A stream's lengths are not known yet; those of the validation sequences are alike.
         length = float(next(iter(validation.values())).sequences.lengths.mean())
         self.throughput = throughput_of(self.steps, model, length, accelerator)

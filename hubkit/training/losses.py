@@ -36,7 +36,8 @@ def add_gradients(accelerator: "Accelerator", model: Any, batches: Sequence[Batc
         and how many tokens all processes asked.
     """
     asked = [_asked(batch) for batch in batches]
-    total = reduced(accelerator, torch.tensor(float(sum(asked)), device=accelerator.device), "sum")
+    # Filled on the device: a copy from the host would wait until the device has finished the step before.
+    total = reduced(accelerator, torch.full((), float(sum(asked)), device=accelerator.device), "sum")
     share = total.clamp(min=1) / accelerator.num_processes
     losses = []
     for number, (batch, count) in enumerate(zip(batches, asked, strict=True), start=1):
@@ -63,15 +64,16 @@ def mean_loss(accelerator: "Accelerator", model: Any, held_out: "HeldOut", name:
         UserError: Nothing is asked of any of them.
     """
     model.eval()
-    total = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
+    total, counted = torch.zeros((), device=accelerator.device, dtype=torch.float64), 0
     # All processes go through the model equally often: sharded weights are gathered by all of them at once.
     for first in range(0, len(held_out), accelerator.num_processes):
         index = first + accelerator.process_index
         batch = held_out[min(index, len(held_out) - 1)]
         asked = _asked(batch) if index < len(held_out) else 0
-        total += torch.stack([_loss(accelerator, model, batch, asked).double() * asked, total.new_tensor(asked)])
+        total += _loss(accelerator, model, batch, asked).double() * asked
+        counted += asked
     model.train()
-    summed, count = reduced(accelerator, total, "sum").tolist()
+    summed, count = reduced(accelerator, torch.stack([total, total.new_tensor(counted)]), "sum").tolist()
     if not count:
         raise UserError(
             f"the set {name} asks for no token, so it has no loss; what should be learnt is not in its rows"

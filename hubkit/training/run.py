@@ -24,6 +24,7 @@ from hubkit.randomness import item_seed, stream_key
 from hubkit.tokenizers import save_tokenizer, tokenizer_sha256
 from hubkit.training.loading import Data, Pins, find_pins, load_data
 from hubkit.training.loop import Loop, Outcome, Progress
+from hubkit.training.parallel import exchange
 from hubkit.training.pinning import pinned
 from hubkit.training.recipe import Recipe
 from hubkit.training.snippets import Snippets
@@ -107,7 +108,11 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     cpu = together > 1 and not torch.accelerator.is_available()
     try:
         accelerator = Accelerator(
-            cpu=cpu, mixed_precision=precision, log_with=log_with, project_dir=recipe.folder / "runs"
+            cpu=cpu,
+            mixed_precision=precision,
+            log_with=log_with,
+            project_dir=recipe.folder / "runs",
+            kwargs_handlers=exchange(),
         )
     except ValueError as error:
         if spec.precision not in str(error):
@@ -227,6 +232,7 @@ def _lineage(
         "recipe": recipe.published(),
         "recipe_sha256": identity,
         "datasets": [recorded(pin) | {"splits": rows} for pin, rows in zip(pins.datasets, data.rows, strict=True)],
+        "also_evaluate": {name: recorded(pin) for name, pin in pins.evaluated.items()},
         "tokenizer": named | {"sha256": tokenizer_sha256(tokenizer)},
         "init_from": init_from,
         "direction": getattr(recipe.objective, "direction", "forward"),

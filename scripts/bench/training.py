@@ -1,6 +1,6 @@
 """Measure how fast hubkit's loop trains each architecture, with peers of the same size beside it.
 
-    python scripts/bench/training.py [CASE …] [--steps 30] [--turns 3]
+    python scripts/bench/training.py [CASE …] [--steps 30] [--turns 3] [--alone]
 
 hubkit's figure is of the real loop: batches read from windows over a long row of tokens, forward, backward, clipping,
 fused AdamW, schedule, a log every ten steps. A peer's is of a plain loop of forward, backward, clipping and the same
@@ -8,10 +8,14 @@ AdamW over batches that lie on the device already, smaller ones where its memory
 is the median of the turns, and the first steps of a turn, in which things are compiled, are not counted. MFU is of the
 device's dense 16-bit peak. `wait` is the share of hubkit's time in which it waited for the loader.
 
-With no CASE, those that suit the device: the large ones want a GPU of 80 GB.
+With no CASE, those that suit the device: the large ones want a GPU of 80 GB. For several GPUs, each with a batch as
+large as one alone, without peers:
+
+    accelerate launch --config_file scripts/accelerate/ddp.yaml --num_processes 2 scripts/bench/training.py gpt2-124m
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -34,12 +38,14 @@ from hubkit.data.tokens import Sample
 from hubkit.models import ModelSpec
 from hubkit.train import calm_threads
 from hubkit.training.loop import Loop
+from hubkit.training.parallel import exchange
 from hubkit.training.recipe import TrainingSpec
 from hubkit.training.throughput import flops_per_token, peak_flops
 from machine import print_machine
 
 TOKENS = 20_000_000
 LOG = 10
+RANK, PROCESSES = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class Case(NamedTuple):
@@ -134,35 +140,41 @@ class Figures(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how fast each architecture trains.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}")
-    parser.add_argument("--steps", type=int, default=30, help="steps of a turn that count")
+    parser.add_argument("--steps", type=int, default=30, help="steps of a turn that count, 10 or more")
     parser.add_argument("--turns", type=int, default=None, help="default: 3 on a CPU, 1 on a GPU")
+    parser.add_argument("--alone", action="store_true", help="without peers")
     arguments = parser.parse_args()
     calm_threads()
     gpu = torch.cuda.is_available()
     torch.set_num_threads(usable_cores())
-    print_machine("accelerate", "torch", "transformers")
-    if gpu:
-        print(torch.cuda.get_device_name(0))
-    print(f"\n{'':<44}{'tokens/s':>12}{'ms a step':>11}{'MFU':>8}{'GiB':>7}{'wait':>8}")
+    if RANK == 0:
+        print_machine("accelerate", "torch", "transformers")
+        if gpu:
+            print(f"{PROCESSES} × {torch.cuda.get_device_name(0)}")
+        print(f"\n{'':<44}{'tokens/s':>12}{'ms a step':>11}{'MFU':>8}{'GiB':>7}{'wait':>8}")
     for name in arguments.cases or (LARGE if gpu else SMALL):
-        measure(name, CASES[name], arguments.steps, arguments.turns or (1 if gpu else 3))
+        peers = PROCESSES == 1 and not arguments.alone
+        measure(name, CASES[name], max(LOG, arguments.steps), arguments.turns or (1 if gpu else 3), peers)
 
 
-def measure(name: str, case: Case, steps: int, turns: int) -> None:
+def measure(name: str, case: Case, steps: int, turns: int, peers: bool) -> None:
     """Print the rows of a case."""
     row = OneRow(case.vocabulary)
     ways: dict[str, Callable[[], Figures]] = {name: lambda: hubkit_turn(case, row, steps)}
-    ways |= {f"  {peer}": lambda peer=peer: peer_turn(case, row, steps, peer) for peer in case.peers}
+    if peers:
+        ways |= {f"  {peer}": lambda peer=peer: peer_turn(case, row, steps, peer) for peer in case.peers}
     taken: dict[str, list[Figures]] = {way: [] for way in ways}
     for _ in range(turns):
         for way, turn in ways.items():
             taken[way].append(turn())
-    flops = flops_per_token(model_of(case), case.length)
+    if RANK:
+        return
+    flops = flops_per_token(model_of(case), case.length) / PROCESSES
     peak = peak_flops(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else None
     for way, figures in taken.items():
         speed = statistics.median(figure.speed for figure in figures)
         seconds = figures[0].batch * case.length / speed
-        label = way if figures[0].batch == case.batch else f"{way}, batch {figures[0].batch}"
+        label = way if figures[0].batch == case.batch * PROCESSES else f"{way}, batch {figures[0].batch}"
         mfu = f"{speed * flops / peak:>8.1%}" if peak else f"{'':>8}"
         memory = f"{figures[0].memory:>7.1f}" if figures[0].memory else f"{'':>7}"
         waiting = f"{figures[0].waiting:>8.1%}" if figures[0].waiting is not None else ""
@@ -176,20 +188,22 @@ def model_of(case: Case) -> Any:
 
 
 def batches_of(case: Case, row: Any) -> tuple[Batches, HeldOut]:
+    """Return what this process reads."""
     spec: Any = TypeAdapter(ObjectiveSpec).validate_python(case.objective)
     objective = spec.make(Vocabulary(case.vocabulary))
     windows = Windows(row, case.length + objective.more, case.length, False, "tokens")
     held_out = HeldOut(windows, 1, objective, 1, 0)
-    return Batches([Source("tokens", windows)], objective, case.batch, seed=0), held_out
+    together = case.batch * PROCESSES
+    return Batches([Source("tokens", windows)], objective, together, 0, rank=RANK, processes=PROCESSES), held_out
 
 
 def hubkit_turn(case: Case, row: OneRow, steps: int) -> Figures:
     """Run the real loop."""
     fresh()
     spec = TrainingSpec(
-        steps=steps + 2 * LOG + 1, batch_size=case.batch, learning_rate=6e-4, weight_decay=0.1, adam_betas=(0.9, 0.95),
-        precision=case.precision, compile=case.compile, log_every=LOG, evaluate_every=10**9, checkpoint_every=10**9,
-        trackers=(), loader_workers=2 if torch.cuda.is_available() else 0,
+        steps=steps + 2 * LOG + 1, batch_size=case.batch * PROCESSES, learning_rate=6e-4, weight_decay=0.1,
+        adam_betas=(0.9, 0.95), precision=case.precision, compile=case.compile, log_every=LOG, evaluate_every=10**9,
+        checkpoint_every=10**9, trackers=(), loader_workers=2 if torch.cuda.is_available() else 0,
     )  # fmt: skip
     times: dict[int, float] = {}
 
@@ -204,11 +218,13 @@ def hubkit_turn(case: Case, row: OneRow, steps: int) -> Figures:
 
     training, held_out = batches_of(case, row)
     with tempfile.TemporaryDirectory() as folder:
-        loop = Loop(spec, model_of(case), training, {"validation": held_out}, Accelerator(), Path(folder), "", progress)
+        processes = Accelerator(kwargs_handlers=exchange())
+        loop = Loop(spec, model_of(case), training, {"validation": held_out}, processes, Path(folder), "", progress)
         with suppress(Enough):
             loop.run(resume=False)
     seconds = (times[max(times)] - times[2 * LOG]) / (max(times) - 2 * LOG)
-    return Figures(case.batch * case.length / seconds, case.batch, memory(), loop.throughput.waiting_share)
+    together = case.batch * PROCESSES
+    return Figures(together * case.length / seconds, together, memory(), loop.throughput.waiting_share)
 
 
 def peer_turn(case: Case, row: OneRow, steps: int, peer: str) -> Figures:
