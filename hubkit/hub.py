@@ -1,15 +1,14 @@
 """Questions to the Hub that several rooms ask; everything else goes to `huggingface_hub` and `datasets` directly."""
 
 import re
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hubkit.errors import UserError
-from hubkit.hub_errors import explained, passes
+from hubkit.hub_errors import explained
+from hubkit.hub_patience import be_patient, hub_api
 
 if TYPE_CHECKING:
     import datasets
@@ -21,9 +20,6 @@ MODEL_FILES = [
 """What a release of a model may consist of (see hubkit.publishing.model); the card and pickles stay on the Hub."""
 
 _RELEASE = re.compile(r"v\d+\.\d+\.\d+")
-
-_WAITS = (5.0, 15.0, 45.0, 90.0)
-"""Seconds between the attempts of a question that must be answered; the client makes some of its own in each."""
 
 Answer = TypeVar("Answer")
 
@@ -51,11 +47,11 @@ def resolve(repo: str, revision: str | None = None, repo_type: str = "dataset") 
         UserError: The Hub is down, refuses the token, or has no such repository or revision; or we are offline
             (HF_HUB_OFFLINE=1) and it was not fetched before.
     """
-    from huggingface_hub import HfApi, is_offline_mode
+    from huggingface_hub import is_offline_mode
 
     if is_offline_mode():
         return _resolve_fetched(repo, revision, repo_type)
-    api = HfApi()
+    api = hub_api()
     with explained(repo):
         commit = api.repo_info(repo, revision=revision, repo_type=repo_type).sha
         tags = api.list_repo_refs(repo, repo_type=repo_type).tags
@@ -73,38 +69,8 @@ def check_token(repo: str) -> None:
     Raises:
         UserError: There is no token, the Hub does not know it, or the Hub is down.
     """
-    from huggingface_hub import HfApi
-
     with explained(repo):
-        HfApi().whoami()
-
-
-def patiently(repo: str, ask: Callable[[], Answer]) -> Answer:
-    """Return what a question to the Hub gives; it is asked again for some minutes while the Hub can't be reached.
-
-    Args:
-        repo: What is asked about, for messages.
-        ask: The question.
-
-    Raises:
-        UserError: The Hub did not come back, or refuses.
-    """
-    with explained(repo):
-        for wait in _WAITS:
-            try:
-                return ask()
-            except Exception as error:
-                if not passes(error) or not _rested(wait):
-                    raise
-        return ask()
-
-
-def _rested(seconds: float) -> bool:
-    """Wait, and tell whether the program still goes on: where it ends, a thread that waits would hold it up."""
-    end = time.monotonic() + seconds
-    while (goes_on := threading.main_thread().is_alive()) and (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, 0.5))
-    return goes_on
+        hub_api().whoami()
 
 
 def load_rows(
@@ -182,6 +148,7 @@ def _loaded(repo: str, revision: str | None, split: str, load: Callable[[str], A
     from datasets.exceptions import DatasetsError
     from huggingface_hub import is_offline_mode
 
+    be_patient()
     with explained(repo):
         place = repo
         if is_offline_mode():
@@ -230,11 +197,9 @@ def remember(commit: Commit, revision: str | None, repo_type: str) -> None:
     Raises:
         UserError: The Hub is down, or the revision has moved on in the meantime.
     """
-    from huggingface_hub import HfApi
-
     with explained(commit.repo):
         for name in {revision, commit.release} if commit.release else {revision}:
-            found = HfApi().resolve_revision(commit.repo, repo_type=repo_type, revision=name).resolved
+            found = hub_api().resolve_revision(commit.repo, repo_type=repo_type, revision=name).resolved
             if found != commit.revision:
                 raise UserError(f"{name or 'main'} of {commit.repo} has moved on: run the same command again")
 
@@ -242,6 +207,7 @@ def remember(commit: Commit, revision: str | None, repo_type: str) -> None:
 def _fetch(repo: str, revision: str, repo_type: str, patterns: list[str] | None = None) -> Path:
     from huggingface_hub import errors, snapshot_download
 
+    be_patient()
     with explained(repo):
         try:
             return Path(snapshot_download(repo, repo_type=repo_type, revision=revision, allow_patterns=patterns))
@@ -257,11 +223,11 @@ def _resolve_fetched(repo: str, revision: str | None, repo_type: str) -> Commit:
     Raises:
         UserError: It never was; only single files of a repository do not count, for nothing says what is missing.
     """
-    from huggingface_hub import HfApi, constants, errors, get_cached_repo_tree
+    from huggingface_hub import constants, errors, get_cached_repo_tree
 
     with explained(repo):
         try:
-            commit = HfApi().resolve_revision(repo, repo_type=repo_type, revision=revision).resolved
+            commit = hub_api().resolve_revision(repo, repo_type=repo_type, revision=revision).resolved
             get_cached_repo_tree(repo, repo_type=repo_type, revision=commit)
         except (errors.RevisionResolutionError, errors.CachedRepoTreeNotFoundError):
             raise _not_fetched(repo, revision) from None

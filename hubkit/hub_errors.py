@@ -13,11 +13,25 @@ _SECRETS = re.compile(r"\b(?:hf|hubkit|api)_[A-Za-z0-9_-]{6,}|(?i:bearer|basic)\
 
 AGAIN = "run the same command again"
 
+
+class Moved(UserError):
+    """A repository is no longer what a plan was made for; a new plan takes up what is there now."""
+
+    def __init__(self, what: str):
+        super().__init__(f"{what}: {AGAIN}")
+        self.what = what
+        """What happened, in words and without the mend."""
+
+
+def moved_on(repo: str) -> Moved:
+    """Return the error for a main branch that has a new commit since the plan was made."""
+    return Moved(f"{repo} has moved on since the plan was made")
+
+
 _BY_STATUS = {
     400: "the Hub at {hub} refused the request{said}",
     403: "the token may not write to {repo} on the Hub at {hub}{said}: it needs the write role for that owner",
     409: "the Hub at {hub} is busy with another change of {repo}: " + AGAIN,
-    412: "{repo} has moved on since the plan was made: " + AGAIN,
     413: "the Hub at {hub} finds a file or the commit too large{said}",
     429: "the Hub at {hub} answers too many requests of yours: wait a few minutes, then " + AGAIN,
     507: "the disk of the Hub at {hub} is full; nothing was released: free some space there, then " + AGAIN,
@@ -44,6 +58,8 @@ def explain(error: BaseException, repo: str = "the repository") -> UserError:
         text = f"HF_HUB_OFFLINE is set, so nothing can be sent to a Hub: unset it, then {AGAIN}"
     elif isinstance(error, errors.LocalTokenNotFoundError):
         text = "no token to publish with: set HF_TOKEN or type `hf auth login`"
+    elif isinstance(error, errors.HfHubHTTPError) and error.response.status_code == 412:
+        return moved_on(repo)
     elif isinstance(error, errors.HfHubHTTPError):
         text = _answered(error, repo)
     elif isinstance(error, (httpx2.HTTPError, httpx2.InvalidURL)):

@@ -5,13 +5,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from hubkit.errors import UserError
-from hubkit.publishing import Plan, Release, apply, plan
+from hubkit.publishing import Plan, Release, plan, publish
 from hubkit.publishing.model import RUN
 from hubkit.specs import Spec, read_mapping
 
@@ -83,15 +84,14 @@ def plan_project(path: Path, api: "HfApi | None" = None) -> list[Step]:
     steps: list[Step] = []
     for kind, repo, made_of in _named(spec, path):
         if isinstance(made_of, Path):
-            folder = path.parent / made_of.expanduser()
-            made = plan(folder, repo, private=spec.private, api=api)
+            made = _planned(made_of, path, repo, spec.private, api)
             if made.kind != kind:
                 raise UserError(f"project {path}: {made_of} holds a {made.kind}, and {repo} is listed as a {kind}")
-            steps.append(Step(kind, repo, made_of, made, tuple(_outdated(kind, folder, steps))))
+            steps.append(Step(kind, repo, made_of, made, tuple(_outdated(kind, _folder(made_of, path), steps))))
             continue
         changing = {step.repo for step in steps if step.kind == "model" and step.plan and step.plan.tag}
         waits = [model for model in made_of.models if model in changing]
-        made = None if waits else _composed(made_of, repo, spec.private, api)
+        made = None if waits else _planned(made_of, path, repo, spec.private, api)
         steps.append(Step(kind, repo, made_of, made, tuple(f"composed once {model} is published" for model in waits)))
     return steps
 
@@ -117,12 +117,8 @@ def publish_project(
     private = ProjectSpec.build(read_mapping(path), origin=f"project {path}").private
     for step in plan_project(path, api):
         progress(f"{step.kind} {step.repo}")
-        if step.plan is not None:
-            yield apply(step.plan, api, progress)
-        else:
-            assert isinstance(step.made_of, SpaceSpec)
-            with _space(step.made_of) as folder:
-                yield apply(plan(folder, step.repo, private=private, api=api), api, progress)
+        make = partial(_planned, step.made_of, path, step.repo, private, api)
+        yield publish(make, api, progress, first=step.plan)
 
 
 def _named(spec: ProjectSpec, path: Path) -> list[tuple[Kind, str, Path | SpaceSpec]]:
@@ -162,9 +158,15 @@ def _space(spec: SpaceSpec) -> Iterator[Path]:
         yield folder
 
 
-def _composed(spec: SpaceSpec, repo: str, private: bool, api: "HfApi | None") -> Plan:
-    """Plan a Space of models as they are on the Hub now; its files are read into the plan."""
-    with _space(spec) as folder:
+def _folder(made_of: Path, project: Path) -> Path:
+    return project.parent / made_of.expanduser()
+
+
+def _planned(made_of: Path | SpaceSpec, project: Path, repo: str, private: bool, api: "HfApi | None") -> Plan:
+    """Plan a repository. A Space that is composed shows models as they are now; its files are read into the plan."""
+    if isinstance(made_of, Path):
+        return plan(_folder(made_of, project), repo, private=private, api=api)
+    with _space(made_of) as folder:
         made = plan(folder, repo, private=private, api=api)
         files = (
             replace(file, source=file.source.read_bytes() if isinstance(file.source, Path) else file.source)

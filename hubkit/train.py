@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,9 +126,9 @@ def _publish(recipe: "Recipe", folder: Path) -> None:
         say(f"the model is in {folder}")
         next_step(f"hubkit publish {folder} ORG/{recipe.name} --dry-run")
         return
-    from hubkit.publishing import apply, plan
+    from hubkit.publishing import plan, publish
 
-    release = apply(plan(folder, recipe.publish_to, private=recipe.private), progress=say)
+    release = publish(partial(plan, folder, recipe.publish_to, private=recipe.private), progress=say)
     show(f"{release.url} {release.tag or f'{release.version}, nothing to release'} at {release.commit[:12]}")
     next_step(f"hubkit space deploy OWNER/SPACE --model {recipe.publish_to}")
 

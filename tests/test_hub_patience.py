@@ -1,12 +1,16 @@
 """What is asked again, how often and after how long; of a Hub that answers as it is told."""
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx2
 import pytest
+from huggingface_hub import constants
 from huggingface_hub.utils import get_session
 
+from hubkit import hub as hub_module
 from hubkit import hub_patience
 from tests.faults import Fault, fault_proxy
 
@@ -90,6 +94,36 @@ def test_patience_ends(hub, waits, caplog):
     assert ask(hub, "GET", "/", [status(429, Retry_After="200")] * 3) == (429, 2)
     assert ask(hub, "GET", "/", [status(503)] * 9) == (503, 6)
     assert waits[0] == 200 and "asking again in 200 s" in caplog.text
+
+
+def test_a_question_can_say_how_often_it_is_asked(hub, waits):
+    with fault_proxy(hub, lambda *_: status(503)) as proxy:
+        assert get_session().get(proxy.url, extensions={hub_patience.TRIES: 2}).status_code == 503
+        assert (len(proxy.seen), waits) == (2, [0.5])
+
+
+def test_what_hubkit_asks_is_patient(here, waits, monkeypatch, tmp_path):
+    repo = f"lab/patience-{tmp_path.name}"
+    here.create_repo(repo, repo_type="dataset")
+    commit = here.upload_file(path_or_fileobj=b"x", path_in_repo="x", repo_id=repo, repo_type="dataset").oid
+    busy = status(503, Retry_After="9")
+    with fault_proxy(here.endpoint, lambda number, *_: None if number % 2 else busy) as proxy:
+        monkeypatch.setattr(constants, "ENDPOINT", proxy.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{proxy.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        )
+        hub_module.check_token(repo)
+        assert hub_module.resolve(repo).revision == commit
+        assert (hub_module.fetch_dataset(repo, commit) / "x").read_bytes() == b"x"
+    assert len(waits) >= 4 and set(waits) == {9.0}
+
+
+def test_no_client_is_made_without_patience():
+    """Clients are made in one place; the server is no client, and its room imports nothing of hubkit."""
+    package = Path(hub_module.__file__).parent
+    files = [path for path in package.rglob("*.py") if package / "server" not in path.parents]
+    made = [path.relative_to(package).as_posix() for path in files if re.search(r"\bHfApi\(", path.read_text())]
+    assert made == ["hub_patience.py"]
 
 
 def test_a_stream_is_sent_once(hub, waits):

@@ -12,6 +12,7 @@ from hubkit.cards.front_matter import FrontMatter, read_front_matter
 from hubkit.cards.markdown import Markdown, read_markdown
 from hubkit.errors import UserError
 from hubkit.hub_errors import explain, explained
+from hubkit.hub_patience import hub_api
 from hubkit.publishing.hub import check_name
 from hubkit.publishing.sources import RepoType
 
@@ -104,9 +105,7 @@ def open_card(
     elif target.startswith((".", "/", "~")) or target.count("/") == 0:
         raise UserError(f"{target} is neither a folder nor OWNER/NAME on the Hub")
     else:
-        from huggingface_hub import HfApi
-
-        files, kind = _on_hub(target, kind, api or HfApi())
+        files, kind = _on_hub(target, kind, api or hub_api())
     data = files.read(CARD)
     if data is None:
         raise UserError(f"{target} has no {CARD}: a repository's card is the {CARD} at its top")

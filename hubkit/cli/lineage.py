@@ -29,15 +29,14 @@ def lineage(
     Flags: stale (made with a release that is no longer the newest), unreachable, unreleased (no tag at the commit),
     unpinned (named without a commit), moved, gated, private.
     """
-    from huggingface_hub import HfApi
-
     from hubkit.files import write_atomic
+    from hubkit.hub_patience import hub_api
     from hubkit.lineage import svg as drawn
     from hubkit.lineage import trace, tree
     from hubkit.lineage.tree import findings
 
     name, _, revision = repo.partition("@")
-    graph = trace(HfApi(), name, revision or None, kind, depth)
+    graph = trace(hub_api(), name, revision or None, kind, depth)
     show_json(graph.to_json()) if as_json else show(tree(graph))
     if svg is not None:
         write_atomic(svg, drawn(graph))
@@ -66,8 +65,7 @@ def reproduce(
 
     Ends with 1 where what was made does not agree with what was published. Interrupted, the same command goes on.
     """
-    from huggingface_hub import HfApi
-
+    from hubkit.hub_patience import hub_api
     from hubkit.lineage.comparing import agrees, compare
     from hubkit.lineage.original import find_original
     from hubkit.lineage.remaking import remaking
@@ -76,7 +74,7 @@ def reproduce(
     from hubkit.lineage.surroundings import surroundings
 
     name, _, revision = model.partition("@")
-    original = find_original(HfApi(), name, revision or None)
+    original = find_original(hub_api(), name, revision or None)
     made = remaking(original, surroundings(original.environment.get("libraries") or {}))
     folder = out or Path("runs") / f"reproduce-{name.rpartition('/')[2]}"
     again = f"hubkit reproduce {model} --run" + (f" -o {shlex.quote(str(out))}" if out else "")

@@ -45,7 +45,7 @@ def evaluate(
     if push:
         from hubkit.publishing.evaluations import publish_evaluation
 
-        release = publish_evaluation(folder, model, evaluation)
+        release = publish_evaluation(folder, model, evaluation, progress=say)
         say(f"{release.url} at {release.commit[:12]}")
     if local and dataset is None and limit is None:
         (add_evaluation if metric else write_evaluation)(folder, evaluation)

@@ -1,6 +1,7 @@
 """`hubkit publish`."""
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,8 @@ def publish(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Publish a folder as a tagged release: one commit, verified, then the tag. Safe to repeat."""
-    from hubkit.publishing import apply, plan
+    from hubkit.publishing import plan
+    from hubkit.publishing import publish as publish_plan
 
     if folder.suffix in (".yaml", ".yml") and folder.is_file():
         if repo or private or create_pr:
@@ -43,14 +45,15 @@ def publish(
         return
     if repo is None:
         raise UserError(f"the repository is missing: hubkit publish {shlex.quote(str(folder))} OWNER/NAME")
-    made = plan(folder, repo, private=private, create_pr=create_pr)
+    make = partial(plan, folder, repo, private=private, create_pr=create_pr)
     direct = f"hubkit publish {shlex.quote(str(folder))} {repo}{' --private' if private else ''}"
     again = f"{direct}{' --create-pr' if create_pr else ''}"
     if dry_run:
+        made = make()
         show_json(made.to_json()) if as_json else show(made.render())
         next_step(again)
         return
-    release = apply(made, progress=say)
+    release = publish_plan(make, progress=say)
     show_release(release, as_json)
     if release.pull_request:
         say(f"{release.pull_request} waits to be merged; afterwards the next command tags v{release.version}")

@@ -1,5 +1,6 @@
 """`hubkit releases`, `hubkit diff` and `hubkit rollback`: what was released, what changed, and back again."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -59,15 +60,16 @@ def rollback(
 ) -> None:
     """Publish an old release as a new one, of bytes that the Hub has already. Safe to repeat."""
     from hubkit.cli.publishing import show_release
-    from hubkit.publishing import apply
+    from hubkit.publishing import publish
     from hubkit.publishing.rollback import plan_rollback
 
-    made = plan_rollback(repo, release, repo_type=_type(repo_type))
+    make = partial(plan_rollback, repo, release, repo_type=_type(repo_type))
     if dry_run:
+        made = make()
         show_json(made.to_json()) if as_json else show(made.render())
         next_step(f"hubkit rollback {repo} {release}")
         return
-    show_release(apply(made, progress=say), as_json)
+    show_release(publish(make, progress=say), as_json)
     next_step(f"hubkit releases {repo}")
 
 

@@ -1,6 +1,7 @@
 """`hubkit space …`: the demo."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,16 +24,16 @@ def deploy(
 ) -> None:
     """Publish a Space that shows models at pinned commits: one that fills masks, one that generates, or both."""
     from hubkit.demo import compose_space
-    from hubkit.publishing import apply, plan
+    from hubkit.publishing import plan, publish
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "space"
         compose_space(model, folder, title)
-        made = plan(folder, repo, private=private)
+        make = partial(plan, folder, repo, private=private)
         if dry_run:
-            show(made.render())
+            show(make().render())
             return
-        release = apply(made, progress=say)
+        release = publish(make, progress=say)
     show(f"{release.url} {release.tag or release.version} at {release.commit[:12]}")
     next_step(f"hubkit space run {repo}")
 

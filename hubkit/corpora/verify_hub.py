@@ -9,6 +9,7 @@ from hubkit.corpora.verify import UNREAD, Elsewhere, chosen, verify
 from hubkit.errors import UserError
 from hubkit.hub import resolve
 from hubkit.hub_errors import explained
+from hubkit.hub_patience import hub_api
 
 
 def verify_repo(repo: str, revision: str | None, shards: int | None = 1, **options: Any) -> list[Finding]:
@@ -23,15 +24,14 @@ def verify_repo(repo: str, revision: str | None, shards: int | None = 1, **optio
     Raises:
         UserError: The Hub has no such repository or revision, or it was not made by hubkit.
     """
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.hf_api import RepoFile
 
     commit = resolve(repo, revision).revision
     manifest = read_manifest(fetch_manifest(repo, commit))
     with explained(repo):
-        api = HfApi()
         files = [part.record.file for part in chosen(manifest, shards)]
-        tree = api.list_repo_tree(repo, recursive=True, repo_type="dataset", revision=commit)
+        tree = hub_api().list_repo_tree(repo, recursive=True, repo_type="dataset", revision=commit)
         there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
         folder = Path(snapshot_download(repo, repo_type="dataset", revision=commit, allow_patterns=[MANIFEST, *files]))
 
@@ -55,10 +55,10 @@ def fetch_manifest(repo: str, commit: str) -> Path:
     Raises:
         UserError: It was not published by hubkit.
     """
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
     with explained(repo):
-        if not HfApi().file_exists(repo, MANIFEST, repo_type="dataset", revision=commit):
+        if not hub_api().file_exists(repo, MANIFEST, repo_type="dataset", revision=commit):
             raise UserError(
                 f"{repo} has no {MANIFEST} at {commit[:12]}: hubkit did not publish it, so nothing is known"
             )

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hubkit.errors import UserError
-from hubkit.hub import patiently
+from hubkit.hub_patience import patiently
 
 if TYPE_CHECKING:
     import datasets

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hubkit.hub_errors import explain
+from hubkit.hub_patience import TRIES, be_patient
 from hubkit.lineage.graph import Node, newer_exists
 from hubkit.lineage.records import RECORDS, Kind, Use, facts, measured, uses
+from hubkit.publishing.cards import TOKENIZER_TAG
 from hubkit.publishing.versions import Version
 
 if TYPE_CHECKING:
@@ -18,22 +20,29 @@ if TYPE_CHECKING:
 LISTED = 100
 """Users of a repository that are looked at, of each type, the newest first."""
 SECONDS = 20.0
-"""How long one question may take."""
+"""How long one answer may take; a question is asked twice."""
 _LARGEST_RECORD = 32 << 20
 
 _USERS: dict[str, tuple[tuple[Kind, str, str], ...]] = {
     "dataset": (
         ("model", "filter", "dataset:{}"), ("dataset", "filter", "source_datasets:{}"), ("space", "datasets", "{}"),
     ),
-    "model": (("model", "filter", "base_model:{}"), ("space", "models", "{}")),
+    "model": (
+        ("model", "filter", "base_model:{}"), ("space", "models", "{}"),
+        ("model", "filter", f"{TOKENIZER_TAG}{{}}"), ("dataset", "filter", f"{TOKENIZER_TAG}{{}}"),
+    ),
 }  # fmt: skip
-"""What the Hub can be asked for of the users of a repository: their type, the parameter, and its value."""
+"""What the Hub can be asked for of the users of a repository: their type, the parameter, and its value.
+
+A tokenizer's repository is one of a model; its users carry a plain tag, which hubkit gives them.
+"""
 
 
 class Asking:
     """A Hub to ask. Safe to use from several threads."""
 
     def __init__(self, api: "HfApi"):
+        be_patient()
         self._api = api
         self._refs: Callable[[str, str], GitRefs] = lru_cache(maxsize=None)(self._ask_refs)
 
@@ -159,8 +168,8 @@ class Asking:
 
         everything = {**build_hf_headers(token=self._api.token), **headers}
         return http_backoff(
-            "GET", url, params=dict(parameters), headers=everything, max_retries=1, timeout=SECONDS,
-            follow_redirects=True,
+            "GET", url, params=dict(parameters), headers=everything, max_retries=0, timeout=SECONDS,
+            follow_redirects=True, extensions={TRIES: 2},
         )  # fmt: skip
 
 

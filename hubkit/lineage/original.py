@@ -22,7 +22,7 @@ CORPUS = "corpus.json"
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset that the training read."""
+    """A dataset that was read."""
 
     repo: str
     commit: str
@@ -49,8 +49,11 @@ class Original:
     """Files of the weights, by name."""
     files: frozenset[str]
     data: tuple[Data, ...]
+    """What it was trained on."""
     others: tuple[Node, ...]
     """The model that it was initialised from and that of its tokenizer, where these are on the Hub."""
+    evaluated: tuple[Data, ...] = ()
+    """What else losses were noted on during the training."""
 
     @property
     def name(self) -> str:
@@ -82,23 +85,33 @@ def find_original(api: "HfApi", repo: str, revision: str | None = None) -> Origi
         repository = Repository(api, node.name, "model")
         files = repository.files(node.revision)
         run = _read(repository, RUN, node.revision, files)
-        if not run or not isinstance(run.get("recipe"), dict) or not isinstance(run.get("datasets"), list):
+        if not run or not _is_readable(run):
             raise UserError(
                 f"{repo} has no readable {RUN} at {node.short}: hubkit did not train it, so nothing says how"
             )
         evaluation = _read(repository, EVALUATION, node.revision, files) or {}
         recipe = _read(repository, RECIPE, node.revision, files)
-    data = tuple(
-        _data(api, asking, use)
-        for use in node.uses
-        if use.relation == "trained on" and use.revision and use.is_repository
-    )
+    data = {
+        relation: tuple(
+            _data(api, asking, use)
+            for use in node.uses
+            if use.relation == relation and use.revision and use.is_repository
+        )
+        for relation in ("trained on", "evaluated on")
+    }
     others = tuple(asking.node(use) for use in node.uses if use.kind == "model" and use.revision)
     return Original(
         node.name, node.revision, node.release, run, recipe,
         tuple(entry for entry in evaluation.get("results") or () if isinstance(entry, dict)),
-        {name: file for name, file in files.items() if is_weights(name)}, frozenset(files), data, others,
+        {name: file for name, file in files.items() if is_weights(name)}, frozenset(files),
+        data["trained on"], others, data["evaluated on"],
     )  # fmt: skip
+
+
+def _is_readable(run: Mapping[str, Any]) -> bool:
+    """Tell whether a `run.json` has the form of one."""
+    forms = ((run.get("recipe"), dict), (run.get("datasets"), list), (run.get("also_evaluate", {}), dict))
+    return all(isinstance(value, form) for value, form in forms)
 
 
 def _data(api: "HfApi", asking: Asking, use: Use) -> Data:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hubkit.publishing.cards import TOKENIZER_TAG
+
 Kind = Literal["model", "dataset", "space", "tokenizer", "files", "evaluation"]
 
 RECORDS = {"model": ("run.json", "evaluation.json"), "dataset": ("corpus.json",), "space": ("space.json",)}
@@ -119,6 +121,8 @@ def _of_run(run: Mapping[str, Any]) -> Iterator[Use]:
     """Yield what a model's `run.json` names."""
     for data in _mappings(run.get("datasets")):
         yield from _pinned("trained on", "dataset", data)
+    for data in _mapping(run.get("also_evaluate")).values():
+        yield from _pinned("evaluated on", "dataset", _mapping(data))
     named = _mapping(run.get("tokenizer"))
     name, revision = _first(named.get("name")), _first(named.get("revision"))
     if name and revision and _NAME.fullmatch(name):
@@ -178,8 +182,10 @@ def _of_card(kind: str, card: Mapping[str, Any]) -> Iterator[Use]:
         relation = _RELATIONS.get(str(card.get("base_model_relation")), "based on")
         yield from _named("trained on", "dataset", card.get("datasets"))
         yield from _named(relation, "model", card.get("base_model"))
+        yield from _named("tokenised by", "model", _tokenizers(card.get("tags")))
     elif kind == "dataset":
         yield from _named("made from", "dataset", card.get("source_datasets"))
+        yield from _named("tokenised by", "model", _tokenizers(card.get("tags")))
     else:
         pins = dict(_preloaded(card.get("preload_from_hub")))
         for shown in _SHOWN:
@@ -191,6 +197,11 @@ def _named(relation: str, kind: Kind, names: Any) -> Iterator[Use]:
     for name in _texts(names):
         if _NAME.fullmatch(name):
             yield Use(relation, kind, name)
+
+
+def _tokenizers(tags: Any) -> list[str]:
+    """Return the repositories of tokenizers that a card's tags name."""
+    return [tag.removeprefix(TOKENIZER_TAG) for tag in _texts(tags) if tag.startswith(TOKENIZER_TAG)]
 
 
 def _preloaded(lines: Any) -> Iterator[tuple[str, str]]:

@@ -63,7 +63,8 @@ def remaking(original: Original, here: Mapping[str, Any]) -> Remaking:
     steps = [_install(original), _download(original), _prefetch(overrides)]
     for folder, data in regenerable.items():
         steps += _build(folder, data)
-    steps += [_verify(data) for data in original.data if data.corpus is not None]
+    read = dict.fromkeys((data.repo, data.commit) for data in _read(original) if data.corpus is not None)
+    steps += [_verify(*pin) for pin in read]
     steps.append(Step("train", ("hubkit", "train", f"{PUBLISHED}/{RECIPE}", f"output={MADE}", *overrides)))
     if recipe.get("evaluations"):
         steps.append(Step("evaluate", ("hubkit", "evaluate", MODEL), makes=f"{MODEL}/{EVALUATION}"))
@@ -79,6 +80,10 @@ def pinned_recipe(original: Original) -> dict[str, Any]:
     for data, pin in zip([recipe["dataset"], *(recipe.get("mix") or ())], original.run["datasets"], strict=False):
         if pin.get("repo"):
             data["revision"] = pin["revision"]
+    noted = original.run.get("also_evaluate") or {}
+    for name, data in (recipe.get("also_evaluate") or {}).items():
+        if name in noted and noted[name].get("repo"):
+            data["revision"] = noted[name]["revision"]
     tokenizer, origin = original.run.get("tokenizer") or {}, original.run.get("init_from") or {}
     if tokenizer.get("revision"):
         recipe["tokenizer"] = f"{tokenizer['name']}@{tokenizer['revision']}"
@@ -135,8 +140,13 @@ def _build(folder: str, data: Data) -> Iterator[Step]:
     yield Step(f"make the rows of {data.repo} again", command)
 
 
-def _verify(data: Data) -> Step:
-    return Step(f"verify {data.repo}", ("hubkit", "verify", data.repo, "--revision", data.commit))
+def _verify(repo: str, commit: str) -> Step:
+    return Step(f"verify {repo}", ("hubkit", "verify", repo, "--revision", commit))
+
+
+def _read(original: Original) -> tuple[Data, ...]:
+    """Return all that the training read."""
+    return (*original.data, *original.evaluated)
 
 
 def _folder(data: Data) -> str:
@@ -176,7 +186,7 @@ def _obstacles(original: Original) -> Iterator[str]:
     if isinstance(origin, dict) and "path" in origin:
         sha256 = str(origin.get("sha256"))[:12]
         yield f"it began with the weights {origin['path']} (sha256 {sha256}), which are not on the Hub"
-    for node in (*(data.node for data in original.data), *original.others):
+    for node in (*(data.node for data in _read(original)), *original.others):
         if node.unreachable:
             yield f"{node.kind} {node.name} at {node.short}: {node.unreachable}"
     tokenizer = original.run.get("tokenizer") or {}

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hubkit.errors import UserError
-from hubkit.hub_errors import AGAIN, explain, explained
+from hubkit.hub_errors import Moved, explain, explained
+from hubkit.hub_patience import hub_api
 from hubkit.publishing import committing
-from hubkit.publishing.hub import RemoteFile, Repository, default_api
+from hubkit.publishing.hub import RemoteFile, Repository
 from hubkit.publishing.loading import check_loads
 from hubkit.publishing.plans import Action, Plan, PlannedFile
 from hubkit.publishing.progress import Progress
@@ -52,11 +53,12 @@ def apply(plan: Plan, api: "HfApi | None" = None, progress: Progress = lambda st
         progress: Hears of each step.
 
     Raises:
-        UserError: A file or the repository changed since the plan was made, the Hub refused something or serves
-            something else than what was sent, or what it serves can't be loaded.
+        Moved: The repository changed since the plan was made; :func:`hubkit.publishing.publish` then plans again.
+        UserError: A file changed since the plan was made, the Hub refused something or serves something else than what
+            was sent, or what it serves can't be loaded.
     """
     with explained(plan.repo):
-        repository = Repository(api or default_api(), plan.repo, plan.repo_type)
+        repository = Repository(api or hub_api(), plan.repo, plan.repo_type)
         if repository.api.endpoint != plan.endpoint:
             raise UserError(f"the plan was made for {plan.endpoint}, not for {repository.api.endpoint}: plan again")
         uploaded = plan.upload_bytes if plan.changes else 0
@@ -107,6 +109,7 @@ def _proposed(repository: Repository, plan: Plan, progress: Progress) -> committ
     assert plan.parent_commit is not None, "there is no pull request to a repository that does not exist"
     operations = committing.operations_of(plan)
     request = committing.gather(repository, plan, operations, plan.parent_commit, progress)
+    committing.check_parent(repository, plan, plan.parent_commit)
     committing.close_others(repository, request)
     _check(repository, plan, request.head, progress, alone=True)
     committing.open_for_merge(repository, plan, request)
@@ -124,7 +127,7 @@ def _create(repository: Repository, plan: Plan, progress: Progress) -> str:
     except HfHubHTTPError as error:
         # Somebody else made it since the plan; what they put there has to be seen first.
         if error.response.status_code == 409:
-            raise UserError(f"{plan.repo} was created by somebody since the plan was made: {AGAIN}") from None
+            raise Moved(f"{plan.repo} was created by somebody since the plan was made") from None
         raise
     sha = repository.api.repo_info(plan.repo, repo_type=plan.repo_type).sha
     assert sha is not None
@@ -199,4 +202,4 @@ def _tag(repository: Repository, tag: str, commit: str) -> None:
     found = repository.commit_of(tag)
     if found != commit:
         state = f"points at {found[:12]}, not at {commit[:12]}" if found else "could not be made"
-        raise UserError(f"the tag {tag} of {repository.name} {state}: {AGAIN}")
+        raise Moved(f"the tag {tag} of {repository.name} {state}")

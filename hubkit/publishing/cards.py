@@ -9,7 +9,12 @@ from hubkit.errors import UserError
 from hubkit.publishing.rendering import size
 from hubkit.resources import resource
 
+TOKENIZER_TAG = "tokenizer:"
+"""How the tag begins that names the repository of a tokenizer: the Hub finds repositories by their tags, and knows no
+other way from a tokenizer to what was made with it."""
+
 _ABSOLUTE = re.compile(r"^(?:/|~|[A-Za-z]:[\\/]|\\\\)")
+_REPO = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}")
 _SIZES = ((10**3, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7, "10M"), (10**8, "100M"),
           (10**9, "1B"), (10**10, "10B"), (10**11, "100B"), (10**12, "1T"))  # fmt: skip
 
@@ -89,6 +94,16 @@ def size_category(rows: int) -> str:
             return f"{lower}<n<{name}" if lower else f"n<{name}"
         lower = name
     return "n>1T"
+
+
+def tokenizer_tags(name: Any) -> list[str]:
+    """Return the tag of a card that names a tokenizer's repository; none for a tokenizer that has none.
+
+    Args:
+        name: ``OWNER/NAME``, with or without ``@REVISION``; or a name that is no repository's.
+    """
+    repo = str(name).partition("@")[0]
+    return [f"{TOKENIZER_TAG}{repo}"] if _REPO.fullmatch(repo) else []
 
 
 def citation(repo: str, version: str, title: str, what: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
-from hubkit.hub_errors import AGAIN
+from hubkit.hub_errors import AGAIN, moved_on
 from hubkit.publishing.hub import RemoteFile, Repository
 from hubkit.publishing.plans import Action, Plan, PlannedFile
 from hubkit.publishing.progress import Progress
@@ -128,14 +128,25 @@ def gather(
     return PullRequest(number, head, repository.discussion_url(number))
 
 
+def check_parent(repository: Repository, plan: Plan, parent: str) -> None:
+    """See that a pull request of ours has the main branch under it on which the plan was made.
+
+    On a later one it would take back what people wrote since into files that the plan replaces.
+
+    Raises:
+        Moved: The main branch has moved on.
+    """
+    if repository.commit("main") != parent:
+        raise moved_on(plan.repo)
+
+
 def merge(repository: Repository, plan: Plan, request: PullRequest, parent: str) -> str:
     """Merge a verified pull request and return the commit that the main branch then has.
 
     Raises:
-        UserError: The main branch has moved on since the plan was made.
+        Moved: The main branch has moved on since the plan was made.
     """
-    if repository.commit("main") != parent:
-        raise UserError(f"{plan.repo} has moved on since the plan was made: {AGAIN}")
+    check_parent(repository, plan, parent)
     open_for_merge(repository, plan, request)
     repository.api.merge_pull_request(plan.repo, request.number, repo_type=plan.repo_type)
     return repository.commit("main")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hubkit.publishing.cards import citation, code_of, public, render_body, size_category, title_of
+from hubkit.publishing.cards import citation, code_of, public, render_body, size_category, title_of, tokenizer_tags
 from hubkit.publishing.drawing import drawn
 from hubkit.publishing.plots import Plot, label_names, plots_of
 from hubkit.publishing.sources import CardFacts, Content
@@ -28,9 +28,10 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
     title = title_of(repo)
     language = any(column["name"] in ("text", "input_ids") for column in manifest["columns"])
     generated = manifest["origin"] == "generated"
+    of_tokenizer = tokenizer_tags(manifest["facts"].get("tokenizer"))  # of token ids
     metadata = {
         "license": manifest["license"],
-        "tags": [*(["synthetic"] if generated else []), "hubkit", manifest["builder"]],
+        "tags": [*(["synthetic"] if generated else []), "hubkit", manifest["builder"], *of_tokenizer],
         "annotations_creators": ["no-annotation"],
         "language_creators": ["machine-generated" if generated else "found"],
         "source_datasets": ["original"],

@@ -8,8 +8,8 @@ from hubkit.publishing.rendering import count, size
 
 if TYPE_CHECKING:
     from hubkit.publishing.diff import Diff, FileChange
-    from hubkit.publishing.diff_models import WeightsDiff
     from hubkit.publishing.diff_rows import Example, SplitDiff
+    from hubkit.publishing.diff_weights import WeightsDiff
 
 _SHOWN = 60
 """Characters of a value."""

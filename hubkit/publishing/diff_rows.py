@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from hubkit.publishing.diff_files import Part, RowFile
+from hubkit.publishing.diff_files import Part
+from hubkit.publishing.diff_readers import RowReader
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
-Opener = Callable[[Part], RowFile]
+Opener = Callable[[Part], RowReader]
 """Fetches a file of one release."""
 
 
@@ -89,9 +90,9 @@ class Side:
 
     def __init__(self, parts: Sequence[Part], opener: Opener):
         self.parts, self._opener = parts, opener
-        self._open: dict[str, RowFile] = {}
+        self._open: dict[str, RowReader] = {}
 
-    def file(self, part: Part) -> RowFile:
+    def file(self, part: Part) -> RowReader:
         """Return a file, fetched."""
         if part.path not in self._open:
             self._open[part.path] = self._opener(part)
@@ -177,7 +178,7 @@ def _differing(
     )
 
 
-def _columns(old: Sequence[RowFile], new: Sequence[RowFile], plain: bool) -> tuple[list[str], bool]:
+def _columns(old: Sequence[RowReader], new: Sequence[RowReader], plain: bool) -> tuple[list[str], bool]:
     """Return the columns that both sides have (with the same types, where they have any), and whether these are all."""
     if not old or not new:
         return (list((old or new)[0].columns) if old or new else []), True

@@ -10,18 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 from hubkit.errors import UserError
 from hubkit.hub_errors import explained
-from hubkit.publishing.applying import Release, apply
+from hubkit.hub_patience import hub_api
+from hubkit.publishing.applying import Release
 from hubkit.publishing.hub import RemoteFile, Repository, check_name
 from hubkit.publishing.model import EVALUATION, ModelSource, is_weights
-from hubkit.publishing.planning import default_api, plan
+from hubkit.publishing.planning import plan
+from hubkit.publishing.plans import Plan
+from hubkit.publishing.progress import Progress
 from hubkit.publishing.releases import files_brought_by
+from hubkit.publishing.replanning import publish
 from hubkit.publishing.sources import content_of_file
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 
-def publish_evaluation(folder: Path, repo: str, evaluation: dict[str, Any], *, api: "HfApi | None" = None) -> Release:
+def publish_evaluation(
+    folder: Path,
+    repo: str,
+    evaluation: dict[str, Any],
+    *,
+    api: "HfApi | None" = None,
+    progress: Progress = lambda step: None,
+) -> Release:
     """Add results to the newest release of a model and to its card.
 
     Args:
@@ -29,23 +40,32 @@ def publish_evaluation(folder: Path, repo: str, evaluation: dict[str, Any], *, a
         repo: Its repository.
         evaluation: Results; they replace earlier ones of the same question, dataset and split.
         api: The Hub's client; by default one that takes endpoint and token from the environment.
+        progress: Hears of each step.
 
     Raises:
         UserError: The repository has other weights now; or as for :func:`hubkit.publishing.plan` and
             :func:`hubkit.publishing.apply`.
     """
     check_name(repo)
-    api = api or default_api()
+    api = api or hub_api()
     with tempfile.TemporaryDirectory() as temporary:
-        copy = Path(temporary) / "model"
-        with explained(repo):
-            _copy_of_main(Repository(api, repo, "model"), folder, copy)
-        file = copy / EVALUATION
-        old = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"results": []}
-        results = {_identity(result): result for result in [*old["results"], *evaluation["results"]]}
-        joined = {"format": 1, "results": list(results.values())}
-        file.write_text(json.dumps(joined, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        return apply(plan(copy, repo, api=api), api)
+
+        def make() -> Plan:
+            copy = Path(tempfile.mkdtemp(dir=temporary))
+            with explained(repo):
+                _copy_of_main(Repository(api, repo, "model"), folder, copy)
+            _join(copy / EVALUATION, evaluation)
+            return plan(copy, repo, api=api)
+
+        return publish(make, api, progress)
+
+
+def _join(file: Path, evaluation: dict[str, Any]) -> None:
+    """Add results to a file of results."""
+    old = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"results": []}
+    results = {_identity(result): result for result in [*old["results"], *evaluation["results"]]}
+    joined = {"format": 1, "results": list(results.values())}
+    file.write_text(json.dumps(joined, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _copy_of_main(repository: Repository, evaluated: Path, copy: Path) -> None:

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hubkit.hub_errors import explained
+from hubkit.hub_patience import hub_api
 from hubkit.publishing import changelog, corpus
-from hubkit.publishing.hub import Repository, default_api, find_repository
+from hubkit.publishing.hub import Repository, find_repository
 from hubkit.publishing.model import is_weights
 from hubkit.publishing.releases import FORMAT, read_object
 from hubkit.publishing.rendering import count, size
@@ -79,7 +80,7 @@ def releases(repo: str, repo_type: RepoType | None = None, api: "HfApi | None" =
         UserError: There is no such repository, or the Hub can't be asked.
     """
     with explained(repo):
-        repository = find_repository(api or default_api(), repo, repo_type)
+        repository = find_repository(api or hub_api(), repo, repo_type)
         tags = repository.releases()
         if not tags:
             return History(repo, repository.repo_type, ())

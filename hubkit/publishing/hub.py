@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hubkit.errors import UserError
-from hubkit.hub_patience import be_patient
 from hubkit.publishing.sources import Content, RepoType, need
 from hubkit.publishing.versions import Version
 
@@ -164,16 +163,6 @@ class Repository:
             if error.response.status_code == 401:
                 raise
             return None
-
-
-def default_api() -> "HfApi":
-    """Return a client for the Hub of HF_ENDPOINT, with the token of HF_TOKEN or of `hf auth login`."""
-    from huggingface_hub import HfApi
-
-    from hubkit import __version__
-
-    be_patient()
-    return HfApi(library_name="hubkit", library_version=__version__)
 
 
 def find_repository(api: "HfApi", name: str, repo_type: RepoType | None = None) -> Repository:

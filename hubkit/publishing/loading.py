@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubkit.errors import UserError
 from hubkit.hub_errors import AGAIN, passes, redact
+from hubkit.hub_patience import hub_api
 from hubkit.models.loading import architecture_files
 from hubkit.publishing import frontmatter
 from hubkit.publishing.hub import Repository
@@ -101,11 +102,11 @@ def _load_dataset(name: str, commit: str, token: Any) -> str | None:
 
 def _load_model(name: str, commit: str, token: Any, trusted: bool) -> str | None:
     """Load config and tokenizer; of an architecture that is code of the repository, the tokenizer alone."""
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import hf_hub_download
     from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
 
     options: dict[str, Any] = {"revision": commit, "token": token}
-    files = set(HfApi().list_repo_files(name, **options))
+    files = set(hub_api().list_repo_files(name, **options))
     if CONFIG not in files:  # a tokenizer by itself
         AutoTokenizer.from_pretrained(name, **options)
         return None

@@ -42,6 +42,7 @@ class ModelSource(Source):
                     "that corpus, and train on it by dataset.repo"
                 )
         need_pins(run["datasets"], self.root / RUN, "datasets")
+        _need_evaluated(run.get("also_evaluate") or {}, self.root / RUN)
         if run.get("init_from"):
             _need_origin(run["init_from"], self.root / RUN)
         for field in ("training", "environment"):
@@ -78,6 +79,17 @@ class ModelSource(Source):
 def is_weights(path: str) -> bool:
     """Tell whether a path is one of the files that hold a model's weights."""
     return _WEIGHTS.fullmatch(path) is not None
+
+
+def _need_evaluated(entries: Any, file: Path) -> None:
+    """Check the data that losses were noted on: repositories at commits; what lay on a machine has only a hash."""
+    if not isinstance(entries, Mapping):
+        raise UserError(f"{file}: the field also_evaluate is not an object")
+    for name, entry in entries.items():
+        if not isinstance(entry, Mapping) or "path" not in entry:
+            need_pin(entry, file, f"also_evaluate.{name}")
+        else:
+            need(entry, file, "path", "sha256")
 
 
 def _need_origin(entry: Any, file: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hubkit.errors import UserError
 from hubkit.publishing.benchmarks import benchmark_results
-from hubkit.publishing.cards import citation, code_of, number, public, render_body, title_of
+from hubkit.publishing.cards import citation, code_of, number, public, render_body, title_of, tokenizer_tags
 from hubkit.publishing.hub import need_pin
 from hubkit.publishing.inherited import joint_licence, licences_of
 from hubkit.publishing.model import CONFIG, EVALUATION
@@ -18,7 +18,7 @@ from hubkit.publishing.versions import Version
 TOKENIZER_CONFIG = "tokenizer_config.json"
 _CURVE_ROWS = 8
 _OPTIONAL = dict.fromkeys(
-    ("parameters", "init_from", "direction", "license", "recipe_sha256", "environment", "training")
+    ("parameters", "also_evaluate", "init_from", "direction", "license", "recipe_sha256", "environment", "training")
 )
 
 
@@ -32,7 +32,8 @@ def model_card(folder: Path, run: Mapping[str, Any], repo: str, version: Version
         version: The release that the snippets load.
         files_of: Reads the repositories that it pins.
     """
-    run = {**_OPTIONAL, **run, "datasets": [{"release": None, "splits": {}, **entry} for entry in run["datasets"]]}
+    pins = [{"release": None, "splits": {}, **entry} for entry in run["datasets"]]
+    run = {**_OPTIONAL, **run, "datasets": pins, "tokenizer": {"revision": None, **run["tokenizer"]}}
     config = read_json(folder / CONFIG, "save the model with save_pretrained")
     results = _results(folder)
     title, pipeline = title_of(repo), pipeline_tag(config)
@@ -94,7 +95,7 @@ def _metadata(
         license=run["license"],
         library_name="transformers",
         pipeline_tag=pipeline,
-        tags=["hubkit", run["architecture"], *(["custom_code"] if _needs_trust(config) else [])],
+        tags=["hubkit", run["architecture"], *(["custom_code"] if _needs_trust(config) else []), *_tokenizer(run)],
         datasets=list(dict.fromkeys(entry["repo"] for entry in run["datasets"])) or None,
         base_model=base,
         metrics=list(dict.fromkeys(m["type"] for result in results for m in result["metrics"])) or None,
@@ -105,6 +106,11 @@ def _metadata(
     if results:
         metadata["model-index"] = [{"name": run["name"], "results": _model_index(run["name"], results)}]
     return metadata
+
+
+def _tokenizer(run: Mapping[str, Any]) -> list[str]:
+    """Return the tag of the tokenizer; one without a revision lay on somebody's machine, whatever it is called."""
+    return tokenizer_tags(run["tokenizer"]["name"]) if run["tokenizer"]["revision"] else []
 
 
 def _model_index(name: str, results: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from hubkit.errors import UserError
 from hubkit.hub_errors import explained
+from hubkit.hub_patience import hub_api
 from hubkit.publishing import changelog, frontmatter
 from hubkit.publishing.edits import edits, hashes
 from hubkit.publishing.folders import open_folder
 from hubkit.publishing.frontmatter import on_record
-from hubkit.publishing.hub import RemoteFile, Repository, State, check_name, default_api
+from hubkit.publishing.hub import RemoteFile, Repository, State, check_name
 from hubkit.publishing.merging import merge_card
 from hubkit.publishing.plans import Action, KeptFile, Plan, PlannedFile
 from hubkit.publishing.releases import PastRelease, Written, files_brought_by, past_release, release_list, written
@@ -81,7 +82,7 @@ def plan(
     source = open_folder(Path(folder))
     contents = source.files()
     with explained(repo):
-        repository = Repository(api or default_api(), repo, source.repo_type)
+        repository = Repository(api or hub_api(), repo, source.repo_type)
         state = repository.state()
         _check_target(repository, source, state, private, create_pr)
         last = past_release(repository, source, state)

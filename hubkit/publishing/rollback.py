@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from hubkit.errors import UserError
 from hubkit.hub_errors import explained
+from hubkit.hub_patience import hub_api
 from hubkit.publishing import frontmatter
 from hubkit.publishing.corpus import CorpusSource, rows_prefix_sha256
-from hubkit.publishing.hub import Repository, State, default_api, find_repository
+from hubkit.publishing.hub import Repository, State, find_repository
 from hubkit.publishing.model import ModelSource
 from hubkit.publishing.planning import Situation, composed, what_changed
 from hubkit.publishing.plans import Plan
@@ -140,7 +141,7 @@ def plan_rollback(repo: str, release: str, *, repo_type: RepoType | None = None,
     if version is None:
         raise UserError(f"{release!r} is not a release: write its version, such as v1.0.0")
     with explained(repo):
-        repository = find_repository(api or default_api(), repo, repo_type)
+        repository = find_repository(api or hub_api(), repo, repo_type)
         state = repository.state()
         assert state is not None, "the repository was found a moment ago"
         source = _past(repository, state, version)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,12 @@ from pydantic import BaseModel
 
 from hubkit.errors import UserError
 from hubkit.hub import resolve
-from hubkit.publishing.applying import Progress, Release, apply
+from hubkit.publishing.applying import Release
 from hubkit.publishing.corpus import FUNCTION_FILE
 from hubkit.publishing.hub import check_name
 from hubkit.publishing.planning import plan
+from hubkit.publishing.progress import Progress
+from hubkit.publishing.replanning import publish
 from hubkit.specs import canonical_json
 
 if TYPE_CHECKING:
@@ -100,7 +103,7 @@ def publish_rows(
         build(Corpus(family(recorded), family.name), folder, workers=1)
         if text:
             (folder / FUNCTION_FILE).write_text(text, encoding="utf-8")
-        return apply(plan(folder, repo, private=private, api=api), api, progress)
+        return publish(partial(plan, folder, repo, private=private, api=api), api, progress)
 
 
 def verify_rows(

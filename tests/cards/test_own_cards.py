@@ -33,6 +33,9 @@ MADE = {
     "evaluated model": lambda folder: folders.make_evaluation(folders.make_model(folder)),
     "backward model": lambda folder: causal(folder, direction="backward"),
     "model of both directions": lambda folder: causal(folder, direction="both"),
+    "model of a tokenizer on the Hub": lambda folder: causal(
+        folder, tokenizer={"name": "lab/bpe", "revision": folders.COMMIT, "sha256": "8" * 64}
+    ),
     "further trained model": lambda folder: causal(folder, init_from=PIN),
     "space": lambda folder: folders.make_space(folder, [PIN], datasets=[PIN]),
 }

@@ -11,11 +11,12 @@ import pytest
 from huggingface_hub import HfApi, get_session
 from huggingface_hub.hf_file_system import HfFileSystemFile
 
-from hubkit import hub
+from hubkit import hub_patience
 from hubkit.data.parquet import ParquetSplit
 from hubkit.data.sources import DatasetSpec
 from hubkit.errors import UserError
-from hubkit.hub import parquet_files, patiently
+from hubkit.hub import parquet_files
+from hubkit.hub_patience import be_patient, patiently
 
 from .streams import OBJECTIVE, ROWS, TOKENIZER, batches, stream, write
 from .test_streaming import ids, settled
@@ -41,6 +42,7 @@ def repo(here: HfApi, tmp_path: Path) -> tuple[str, str, Path]:
 def answers(repo) -> Iterator[list[httpx2.Response]]:
     """What the Hub answers from here on."""
     found: list[httpx2.Response] = []
+    be_patient()  # which gives the client another session, so not later
     hooks = get_session().event_hooks["response"]
     hooks.append(found.append)
     yield found
@@ -110,7 +112,7 @@ def test_footers_beyond_the_limit_are_fetched_again(repo, answers, monkeypatch):
 def waits(monkeypatch) -> list[float]:
     """How long was waited; nobody does."""
     found: list[float] = []
-    monkeypatch.setattr(hub, "_rested", lambda seconds: not found.append(seconds))
+    monkeypatch.setattr(hub_patience, "_rested", lambda seconds: not found.append(seconds))
     return found
 
 
@@ -154,5 +156,5 @@ def test_what_the_hub_refuses_is_not_asked_again(waits):
 
 
 def test_a_program_that_ends_waits_no_longer(monkeypatch):
-    monkeypatch.setattr(hub.threading.main_thread(), "is_alive", lambda: False)
-    assert not hub._rested(100)
+    monkeypatch.setattr(hub_patience.threading.main_thread(), "is_alive", lambda: False)
+    assert not hub_patience._rested(100)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import HfApi, constants
-from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+from huggingface_hub import HfApi
 
 from hubkit.publishing import Release, apply, applying, plan
 from hubkit.server import process
+from hubkit.tokenizers import make_tokenizer, save_tokenizer
 
 from .folders import add_evaluation, make_corpus, make_model, make_space
 
@@ -59,6 +59,12 @@ class Lab:
             add_evaluation(folder, {key: pins[0][key] for key in ("repo", "revision")})
         return self.publish(folder, name)
 
+    def tokenizer(self, name: str) -> dict[str, Any]:
+        """Publish a tokenizer by itself."""
+        folder = self._new()
+        save_tokenizer(make_tokenizer("characters:AB"), folder)
+        return self.publish(folder, name)
+
     def space(self, name: str, models: list[dict[str, Any]], datasets: list[dict[str, Any]]) -> dict[str, Any]:
         pins = ([{key: pin[key] for key in ("repo", "revision")} for pin in some] for some in (models, datasets))
         return self.publish(make_space(self._new(), *pins), name)
@@ -81,13 +87,8 @@ class Lab:
 def hub_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     root = tmp_path_factory.mktemp("hub")
     process.start(root, port=0)
-    # The client read its environment when it was imported, so in this process its settings are set directly.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        disable_progress_bars()
-        yield process.client_environment(root)
-        enable_progress_bars()
-        process.stop(root)
+    yield process.client_environment(root)
+    process.stop(root)
 
 
 @pytest.fixture

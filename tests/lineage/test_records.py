@@ -10,6 +10,10 @@ A, B = "a" * 40, "b" * 40
 RUN = {
     "architecture": "minigpt",
     "datasets": [{"repo": "lab/letters", "revision": A, "release": "v1.0.0"}, {"path": "mine", "sha256": "c" * 64}],
+    "also_evaluate": {
+        "prose": {"repo": "lab/prose", "revision": B, "release": None},
+        "mine": {"path": "ours", "sha256": "c" * 64},
+    },
     "tokenizer": {"name": "lab/bpe", "revision": B, "sha256": "d" * 64},
     "init_from": {"repo": "lab/base", "revision": B},
     "code": {"hubkit": "0.1.0", "commit": A, "modified": True},
@@ -22,9 +26,10 @@ JSON = st.recursive(
     max_leaves=8,
 )
 NAMES = (
-    "datasets", "repo", "revision", "path", "sha256", "tokenizer", "name", "init_from", "facts", "corpus", "sources",
-    "models", "base_model", "source_datasets", "preload_from_hub", "model-index", "results", "metrics", "dataset",
-    "task", "value", "training", "steps", "code", "hubkit", "splits", "rows", "architecture", "type",
+    "datasets", "also_evaluate", "repo", "revision", "path", "sha256", "tokenizer", "name", "init_from", "facts",
+    "corpus", "sources", "models", "base_model", "source_datasets", "preload_from_hub", "model-index", "results",
+    "metrics", "dataset", "task", "value", "training", "steps", "code", "hubkit", "splits", "rows",
+    "architecture", "type",
 )  # fmt: skip
 SHAPED = st.recursive(
     JSON, lambda inner: st.dictionaries(st.sampled_from(NAMES), inner | st.lists(inner, max_size=2)), max_leaves=12
@@ -35,6 +40,8 @@ def test_a_model_names_its_data_its_tokenizer_and_its_first_weights():
     assert uses("model", {"datasets": ["lab/letters", "lab/more"], "base_model": "lab/base"}, {"run.json": RUN}) == (
         Use("trained on", "dataset", "lab/letters", A),
         Use("trained on", "files", "mine", "c" * 64),
+        Use("evaluated on", "dataset", "lab/prose", B),
+        Use("evaluated on", "files", "ours", "c" * 64),
         Use("tokenised by", "model", "lab/bpe", B),
         Use("initialised from", "model", "lab/base", B),
         Use("trained on", "dataset", "lab/more"),
@@ -56,6 +63,15 @@ def test_a_card_alone_names_repositories_without_commits(relation, said):
         Use("trained on", "dataset", "lab/letters"),
         Use(said, "model", "lab/base"),
     )
+
+
+def test_a_tag_names_a_tokenizer_without_a_commit():
+    tags = ["mine", "tokenizer", "tokenizer:lab/bpe", "tokenizer:bpe", 7]
+    for kind in ("model", "dataset"):
+        assert uses(kind, {"tags": tags}, {}) == (Use("tokenised by", "model", "lab/bpe"),)
+    pinned = Use("tokenised by", "model", "lab/bpe", B)
+    assert pinned in uses("model", {"tags": tags}, {"run.json": RUN})
+    assert Use("tokenised by", "model", "lab/bpe") not in uses("model", {"tags": tags}, {"run.json": RUN})
 
 
 def test_a_dataset_names_another_at_its_commit_or_the_files_it_was_read_from():

@@ -100,6 +100,22 @@ def test_a_recipe_that_is_pinned_needs_no_changes():
     assert "hubkit prefetch published/recipe.json" in commands(made)
 
 
+def test_what_losses_were_noted_on_beside_is_pinned_verified_and_must_be_there():
+    pin = {"repo": "lab/prose", "revision": B, "release": None}
+    given = {"repo": "lab/prose", "revision": "main"}
+    known = original(also_evaluate={"prose": pin, "mine": {"path": "mine", "sha256": "e" * 64}})
+    recipe = {**(known.recipe or {}), "also_evaluate": {"prose": given}}
+    prose = Data("lab/prose", B, Node("dataset", "lab/prose", B), {"origin": "files"})
+    made = remaking(replace(known, recipe=recipe, evaluated=(prose, *known.data)), HERE)
+    assert f'\'also_evaluate.prose={{"repo": "lab/prose", "revision": "{B}"}}\'' in commands(made)[-2]
+    verified = [line for line in commands(made) if line.startswith("hubkit verify")]
+    assert verified == [f"hubkit verify lab/double-a --revision {A}", f"hubkit verify lab/prose --revision {B}"]
+    assert len(made.rebuilt) == 1 and made.obstacles == ()
+    gone = replace(prose, node=replace(prose.node, unreachable="the Hub has no such thing"), corpus=None)
+    made = remaking(replace(known, recipe=recipe, evaluated=(gone,)), HERE)
+    assert made.obstacles == (f"dataset lab/prose at {B[:12]}: the Hub has no such thing",)
+
+
 def test_a_tokenizer_of_the_authors_machine_is_the_one_in_the_repository():
     known = original(tokenizer={"name": "bpe", "sha256": "d" * 64})
     assert known.recipe is not None

@@ -18,10 +18,11 @@ from hubkit.server import process
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 HUBKIT = Path(sys.executable).with_name("hubkit")
-CORPUS, MODEL = "lab/double-a", "lab/tiny"
+CORPUS, OTHER, MODEL = "lab/double-a", "lab/other", "lab/tiny"
 CHANGES = (
     "training.steps=12", "training.schedule.warmup_steps=2", "training.evaluate_every=6",
     "training.checkpoint_every=6", "training.log_every=1", "model.n_embd=16", "evaluations=[perplexity]",
+    f"also_evaluate={{other: {{repo: {OTHER}, validation: test}}}}",
 )  # fmt: skip
 
 
@@ -51,6 +52,7 @@ def world(tmp_path_factory):
     for command in (
         ("build", "rewriting-tiny", *sizes, "-o", "corpus"),
         ("publish", "corpus", CORPUS),
+        ("publish", "corpus", OTHER),
         ("train", "rewriting-double-a", *CHANGES, f"publish_to={MODEL}"),
     ):
         done = made.hubkit(*command)
@@ -101,7 +103,19 @@ def test_a_model_is_made_again_to_the_bit(world, again):
         verdicts
     )
     assert f"{MODEL} v1.0.0 was reproduced, equal to the bit" in again.stderr
-    assert f"verify {CORPUS}: hubkit verify {CORPUS} --revision " in again.stderr
+    for repo in (CORPUS, OTHER):
+        assert f"verify {repo}: hubkit verify {repo} --revision " in again.stderr
+
+
+def test_what_losses_were_noted_on_beside_is_recorded_at_its_commit(world):
+    graph = json.loads(world.hubkit("lineage", MODEL, "--json").stdout)
+    commit = world.api.dataset_info(OTHER).sha
+    edges = [edge for edge in graph["edges"] if edge["relation"] == "evaluated on" and edge["to"] == graph["root"]]
+    assert [(edge["from"], edge["pinned"], edge["flags"]) for edge in edges] == [
+        (f"dataset:{OTHER}@{commit}", True, {})
+    ]
+    run = json.loads(Path(world.api.hf_hub_download(MODEL, "run.json", cache_dir=world.folder / "cache")).read_text())
+    assert run["also_evaluate"] == {"other": {"repo": OTHER, "revision": commit, "release": "v1.0.0"}}
 
 
 def test_a_second_call_finds_everything_done(world, again):

@@ -100,6 +100,36 @@ def test_a_foreign_model_is_known_by_its_card_alone(chain):
     assert evaluation.facts == ("fill-mask: accuracy 0.9",)
 
 
+def test_what_losses_were_noted_on_is_told_apart_from_the_training(lab):
+    letters, prose = lab.corpus(), lab.corpus(name="prose")
+    lab.model("model", letters, also_evaluate={"prose": prose, "again": letters})
+    lab.corpus(48, name="prose")
+    edges = found(trace(lab.api, lab.name("model")))
+    assert (
+        edges["letters", "v1.0.0", "trained on", "model"]
+        == edges["letters", "v1.0.0", "evaluated on", "model"]
+        == set()
+    )
+    assert edges["prose", "v1.0.0", "evaluated on", "model"] == {"stale"}
+    assert ("prose", "v1.0.0", "trained on", "model") not in edges
+
+
+def test_the_repository_of_a_tokenizer_knows_its_users(lab):
+    bpe = lab.tokenizer("bpe")
+    named = {"name": bpe["repo"], "revision": bpe["revision"], "sha256": "8" * 64}
+    lab.model("model", lab.corpus(), tokenizer=named)
+    lab.foreign("other", {"tags": [f"tokenizer:{bpe['repo']}"]})
+    lab.foreign("ids", {"tags": [f"tokenizer:{bpe['repo']}"]}, "dataset")
+    lab.foreign("not", {"tags": ["tokenizer"]})
+    graph = trace(lab.api, bpe["repo"])
+    edges = found(graph)
+    assert edges["bpe", "v1.0.0", "tokenised by", "model"] == set()
+    for user in ("other", "ids"):
+        assert edges["bpe", "v1.0.0", "tokenised by", user] == {"unpinned"}
+    assert not any("not" in edge for edge in edges)
+    assert f"model {lab.name('model')} v1.0.0" in tree(graph).partition("used by")[2]
+
+
 def test_json_holds_nodes_edges_and_flags(chain):
     data = json.loads(json.dumps(trace(chain.api, chain.name("model")).to_json()))
     ids = {node["id"] for node in data["nodes"]}
@@ -188,7 +218,7 @@ def test_few_questions_are_asked(lab):
     with Proxy(lab.api.endpoint) as proxy:
         trace(HfApi(endpoint=proxy.url, token=lab.api.token), lab.name("model"), kind="model")
     # Of each repository: itself, its tags, its records; of the model also who uses it.
-    assert len(proxy.asked) == 4 + 3 + 2
+    assert len(proxy.asked) == 4 + 3 + 4
     assert len(set(proxy.asked)) == len(proxy.asked)
 
 

@@ -104,6 +104,39 @@ def test_the_client_reads_our_cards(corpus: Path, tmp_path: Path) -> None:
     assert (result.metric_type, result.metric_value, result.dataset_type) == ("accuracy", 0.26, "lab/counting")
 
 
+def test_a_tag_names_the_repository_of_the_tokenizer(tmp_path: Path) -> None:
+    def tags(folder: Path) -> list[str]:
+        return fields(card_of(folder))["tags"]
+
+    tokenizer = {"name": "lab/bpe", "sha256": "8" * 64}
+    there = make_model(tmp_path / "there", tokenizer={**tokenizer, "revision": COMMIT})
+    assert tags(there) == ["hubkit", "roberta", "tokenizer:lab/bpe"]
+    # Without a revision it is a folder of somebody's, whatever its name looks like.
+    assert tags(make_model(tmp_path / "here", tokenizer=tokenizer)) == ["hubkit", "roberta"]
+    assert tags(make_corpus(tmp_path / "text", {"train": 5}, tokenizer="lab/bpe")) == [
+        "synthetic",
+        "hubkit",
+        "counting",
+    ]
+    for name in ("lab/bpe", f"lab/bpe@{COMMIT}", "lorenz", "characters:AB", "characters:A/B"):
+        found = tags(make_corpus(tmp_path / name.replace("/", "-"), {"train": 5}, facts={"tokenizer": name}))
+        assert found[3:] == (["tokenizer:lab/bpe"] if name.startswith("lab") else [])
+
+
+def test_the_lineage_tells_data_beside_the_training_and_links_the_tokenizer(tmp_path: Path) -> None:
+    evaluated = {
+        "prose": {"repo": "lab/prose", "revision": COMMIT, "release": "v1.0.0"},
+        "mine": {"path": "mine", "sha256": "6" * 64},
+    }
+    tokenizer = {"name": "lab/bpe", "revision": COMMIT, "sha256": "8" * 64}
+    card = card_of(make_model(tmp_path / "m", also_evaluate=evaluated, tokenizer=tokenizer))
+    at = f"@{COMMIT[:12]}]"
+    assert f"| Also evaluated on | prose: [lab/prose{at}(/datasets/lab/prose/tree/{COMMIT}), release v1.0.0 |\n" in card
+    assert f"| Also evaluated on | mine: mine, sha256 `{'6' * 64}` |\n" in card
+    assert f"| Tokenizer | [lab/bpe{at}(/lab/bpe/tree/{COMMIT}), sha256 `{'8' * 64}` |\n" in card
+    assert fields(card)["datasets"] == ["lab/counting"]
+
+
 def test_each_task_of_an_evaluation_keeps_its_name(tmp_path: Path) -> None:
     index = fields(card_of(make_evaluation(make_model(tmp_path / "m"))))["model-index"]
     names = [result["task"]["name"] for result in index[0]["results"]]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubkit.errors import UserError
-from hubkit.publishing.diff_files import Part, open_rows, parts_of_files
+from hubkit.publishing.diff_files import Part, parts_of_files
+from hubkit.publishing.diff_readers import open_rows
 from hubkit.publishing.diff_rows import Side, _Keys, compare_split, match
 from hubkit.publishing.hub import RemoteFile
 from hubkit.publishing.row_keys import keys_of_batch, keys_of_objects

@@ -40,9 +40,7 @@ def served(repo: str, path: str, api: HfApi) -> str:
     return data.decode()
 
 
-def test_the_example_of_the_docstring_runs(repo: str, api: HfApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hubkit.publishing.planning.default_api", lambda: api)
-    monkeypatch.setattr("hubkit.publishing.applying.default_api", lambda: api, raising=False)
+def test_the_example_of_the_docstring_runs(repo: str, api: HfApi) -> None:
     found = re.search(r"\n\n((?:    .*\n|\n)+?)\nThe generator", getdoc(publish_rows) or "")
     assert found is not None
     code = "\n".join(line.removeprefix("    ") for line in found[1].splitlines()).replace("lab/dice", repo)
