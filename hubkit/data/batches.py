@@ -10,8 +10,9 @@ import torch.utils.data
 from hubkit.data.mixtures import allotted
 from hubkit.data.objectives.base import Objective
 from hubkit.data.ordering import drawn_order
+from hubkit.data.pools import Stream
 from hubkit.data.reading import Sequences
-from hubkit.data.streaming import EndlessStream, Stream
+from hubkit.data.streaming import EndlessStream
 from hubkit.data.tokens import Sample
 from hubkit.errors import UserError
 from hubkit.randomness import Randoms, generator, stream_key

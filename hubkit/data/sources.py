@@ -12,8 +12,8 @@ from pydantic import Field, field_serializer, model_validator
 from hubkit.data.encoding import LOSS, Framing, Share, held
 from hubkit.data.flat_tokens import Part, load_flat
 from hubkit.data.parquet import ParquetSplit
+from hubkit.data.pools import Stream
 from hubkit.data.reading import ReadingSpec
-from hubkit.data.streaming import Stream
 from hubkit.data.tokens import TokenRows, tokenise
 from hubkit.errors import UserError
 from hubkit.files import file_sha256

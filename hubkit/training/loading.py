@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hubkit.data.batches import Source
 from hubkit.data.objectives.base import Objective
+from hubkit.data.pools import Stream
 from hubkit.data.reading import Sequences
 from hubkit.data.sources import DatasetSpec, Pin
-from hubkit.data.streaming import Stream
 from hubkit.errors import UserError
 from hubkit.hub import Commit
 from hubkit.training.recipe import Recipe

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from hubkit.data.batches import Batches, Source
 from hubkit.data.objectives.causal import CausalSpec
 from hubkit.data.parquet import ParquetSplit
+from hubkit.data.pools import Stream
 from hubkit.data.reading import ReadingSpec
 from hubkit.data.sources import DatasetSpec
-from hubkit.data.streaming import Stream
 from hubkit.tokenizers import make_tokenizer
 
 TOKENIZER = make_tokenizer("characters:AB")

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hubkit.data import streaming
 from hubkit.data.batches import Batches, Source
 from hubkit.data.objectives.base import IGNORED
+from hubkit.data.pools import Stream
 from hubkit.data.reading import ReadingSpec
 from hubkit.data.sources import DatasetSpec
 from hubkit.errors import UserError
@@ -118,8 +118,8 @@ def test_a_run_that_goes_on_fetches_the_pool_it_was_in_and_those_after_it(folder
     assert marks[0].epoch == 1 and marks[0].place == 1, "the case is one in the midst of the second epoch"
     resumed = batches(stream(folder))
     read = []
-    plain = streaming.Stream.read
-    monkeypatch.setattr(streaming.Stream, "read", lambda self, pool: read.append(pool) or plain(self, pool))
+    plain = Stream.read
+    monkeypatch.setattr(Stream, "read", lambda self, pool: read.append(pool) or plain(self, pool))
     resumed.go_to(marks)
     resumed[35]
     settled()
@@ -182,7 +182,7 @@ def test_pools_are_full_by_rows_or_by_bytes(folder, monkeypatch):
     pools = made.pools(np.random.default_rng(0))
     sizes = [sum(group.rows for group in pool) for pool in pools]
     assert sum(sizes) == sum(COUNTS) and all(45 <= size < 55 for size in sizes[:-1])
-    monkeypatch.setattr(streaming, "_POOL_BYTES", 1)
+    monkeypatch.setattr("hubkit.data.pools._POOL_BYTES", 1)
     assert {len(pool) for pool in made.pools(np.random.default_rng(0))} == {1}
 
 
@@ -299,7 +299,7 @@ def test_only_whole_splits_of_a_repository_are_streamed():
 
 def test_what_failed_ahead_of_time_is_asked_once_more_when_it_is_wanted(folder, monkeypatch):
     made = batches(stream(folder))
-    plain = streaming.Stream.read
+    plain = Stream.read
     fails = iter([False, True, False])
 
     def read(self, pool):
@@ -307,7 +307,7 @@ def test_what_failed_ahead_of_time_is_asked_once_more_when_it_is_wanted(folder, 
             raise UserError("away")
         return plain(self, pool)
 
-    monkeypatch.setattr(streaming.Stream, "read", read)
+    monkeypatch.setattr(Stream, "read", read)
     made[0]
     settled()
     source: Any = made.sources[0]
