@@ -144,13 +144,17 @@ class _Problem(NamedTuple):
     weight: int
     """Of two problems with one field, the one with the higher weight says more."""
     text: str
+    known: str = ""
+    """What there is instead, which is told once."""
 
 
 def _explain(error: ValidationError, spec: type[BaseModel], origin: str) -> str:
     """Turn pydantic's report into one line that names field, value and mend."""
     problems = [_problem(detail, spec) for detail in error.errors()]
     told = [problem for problem in problems if not any(_says_more(other, problem) for other in problems)]
-    return f"{origin}: " + "; ".join(dict.fromkeys(problem.text for problem in told))
+    first = {problem.known: problem.text for problem in reversed(told)}
+    texts = (each.text + (each.known if first[each.known] == each.text else "") for each in told)
+    return f"{origin}: " + "; ".join(dict.fromkeys(texts))
 
 
 def _says_more(one: _Problem, other: _Problem) -> bool:
@@ -163,7 +167,7 @@ def _problem(detail: Mapping[str, Any], spec: type[BaseModel]) -> _Problem:
     if kind == "extra_forbidden":
         above, kinds = _place(spec, detail["loc"][:-1])
         path = (*above, str(detail["loc"][-1]))
-        return _Problem(path, 2, f"{'.'.join(path)} is not a field{_known(_fields(kinds))}")
+        return _Problem(path, 2, f"{'.'.join(path)} is not a field", _known(_fields(kinds)))
     path, kinds = _place(spec, detail["loc"])
     field = ".".join(path)
     if kind == "missing":

@@ -235,6 +235,15 @@ def test_of_a_union_only_what_helps_is_told(override, message):
         Picture.build({}, [override], origin="my.yaml")
 
 
+def test_fields_that_there_are_are_told_once():
+    with pytest.raises(UserError) as refused:
+        Outer.build({"name": "a", "x": 1, "y": 2, "inner": {"z": 3, "size": 4}})
+    fields = "(known: anything, by_name, either, inner, maybe, name, pair, several)"
+    assert str(refused.value) == (
+        f"spec: inner.z is not a field (known: rate, size); x is not a field {fields}; y is not a field"
+    )
+
+
 def test_all_problems_are_told_at_once_and_a_missing_field_is_missing():
     with pytest.raises(UserError, match=r"^spec: name is missing; inner\.size: .*; zzz is not a field"):
         Outer.build({"inner": {"size": -1}, "zzz": 1})

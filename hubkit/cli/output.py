@@ -42,6 +42,9 @@ def quiet_libraries() -> None:
             os.environ.setdefault(name, "1")
     # Tied weights are stored once; accelerate warns of it at every checkpoint.
     logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        # Whoever says so needs no remark, for each repository, that the Hub could not be reached.
+        logging.getLogger("huggingface_hub.hf_api").setLevel(logging.ERROR)
 
 
 @contextmanager

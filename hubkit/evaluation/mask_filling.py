@@ -72,7 +72,10 @@ def ask_about_worlds(
         UserError: No row of the split poses the questions, or the model can't read one of them.
     """
     if len(tokenizer) != len(VOCABULARY) or tokenizer.mask_token_id != MASK_ID:
-        raise UserError("evaluation mask_filling: the model's tokenizer is not the Lorenz tokenizer of 142 ids")
+        raise UserError(
+            "evaluation mask_filling: the model's tokenizer is not the Lorenz tokenizer of 142 ids; a model that reads "
+            "numbers as numbers is asked by number_recovery"
+        )
     truths: list[Truth] = []
     answers: list[Answers] = []
     for start in range(0, len(test), CHUNK_ROWS):

@@ -10,7 +10,8 @@ _LONGEST = 60
 def evaluation_table(evaluation: Mapping[str, Any]) -> str:
     """Return the results of an evaluation (the content of `evaluation.json`) as a table for people."""
     results = evaluation["results"]
-    lines = [f"{'':<34}{'':<28}{'model':>10}{'baseline':>10}   95 % interval".rstrip()]
+    intervals = any("low" in metric for entry in results for metric in entry["metrics"])
+    lines = [f"{'':<34}{'':<28}{'model':>10}{'baseline':>10}" + ("   95 % interval" if intervals else "")]
     for entry in results:
         lines += (_line(entry["task"]["name"], metric) for metric in entry["metrics"])
     for entry in results:

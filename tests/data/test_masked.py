@@ -101,6 +101,23 @@ def test_focus_asks_where_it_says_and_not_elsewhere():
     assert (ids[labels != IGNORED] == MASK).all()
 
 
+def test_with_probability_0_only_the_focus_is_asked_for():
+    focus = FocusSpec(after="'params':", tokens=2, probability=0.3)
+    masking = MaskedSpec(probability=0, focus=(focus,)).make(TOKENIZER)
+    _, _, labels = batch(masking, [[1, 2, PARAMS, 3, 4, 5]] * 500)
+    asked = labels != IGNORED
+    # Where chance asks for neither of the two, one of them is asked all the same.
+    assert not asked[:, [0, 1, 2, 5]].any() and asked.any(axis=1).all()
+    assert abs((asked.sum(axis=1) == 2).mean() - 0.3**2) < 4 * (0.09 * 0.91 / 500) ** 0.5
+    _, _, without = batch(masking, [[*ORDINARY[:2], END]] * 50)
+    assert (without[:, 2] == IGNORED).all() and ((without != IGNORED).sum(axis=1) == 1).all(), "the key is not in them"
+
+
+def test_probability_0_without_a_focus_is_refused():
+    with pytest.raises(ValidationError, match="probability: 0 asks for nothing where there is no focus; raise it, or"):
+        MaskedSpec(probability=0)
+
+
 def test_the_later_focus_counts_and_a_share_below_one_is_met():
     wide = FocusSpec(after="'params':", tokens=4, probability=1.0)
     narrow = FocusSpec(after="'params':", tokens=1, probability=0.5)

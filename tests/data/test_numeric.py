@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from hubkit.corpora.registry import find
 from hubkit.data.objectives.masked import FocusSpec
@@ -97,6 +98,14 @@ def test_focus_asks_for_sigma():
     assert (made["input_ids"][:, 3] == MASK).all() and (made["labels"][:, 3] == NUMBER).all()
     assert (made["value_labels"][:, 3] == np.float32(8.13)).all()
     assert (made["labels"] != -100).sum() < 30
+
+
+def test_with_probability_0_only_the_focus_is_asked_for():
+    made = batch(NumericMaskedSpec(probability=0, focus=(SIGMA,)).make(TOKENIZER),
+                 [sample("{'params': [8.13, 2.66, 25], 'data': [1.5]}")] * 20)  # fmt: skip
+    assert ((made["labels"] != -100).sum(1) == 1).all() and (made["labels"][:, 3] == NUMBER).all()
+    with pytest.raises(ValidationError, match="probability: 0 asks for nothing where there is no focus; raise it, or"):
+        NumericMaskedSpec(probability=0)
 
 
 def test_special_tokens_are_never_asked_for():

@@ -48,6 +48,7 @@ def test_equal_rows_are_counted_once_and_strong_baselines_named():
     table = evaluation_table({"results": [entry("σ", metric, strong_baseline="looked up"), entry("step", plain)]})
     assert table.count("1,200 rows") == 1
     assert "σ, looked up: RMSE 0.5000\n" in table
+    assert "interval" not in table, "none has one"
 
 
 def test_line_ends_in_answers_stay_on_their_line():

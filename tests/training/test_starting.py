@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
@@ -290,7 +290,6 @@ except ValueError as error:
 
 
 def test_weights_and_tokenizer_come_from_the_hub_at_a_revision(tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     base = saved(tmp_path / "base")
     save_tokenizer(TOKENIZER, base)
     process.start(tmp_path / "hub", port=0)

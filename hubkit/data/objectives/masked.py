@@ -32,14 +32,24 @@ class FocusSpec(Spec):
     """Share of them that are asked for."""
 
 
+def check_asked(probability: float, focus: Sequence[FocusSpec]) -> None:
+    """Refuse an objective that asks for nothing.
+
+    Raises:
+        ValueError: The probability is 0, and no focus says what is asked for instead.
+    """
+    if probability == 0 and not focus:
+        raise ValueError("probability: 0 asks for nothing where there is no focus; raise it, or give a focus")
+
+
 class MaskedSpec(Spec):
     """Masked language modelling (Devlin et al., arXiv 1810.04805): some tokens are hidden and asked for."""
 
     name: Literal["masked"] = "masked"
     kind: ClassVar[Literal["masked"]] = "masked"
     extra_tokens: ClassVar[tuple[str, ...]] = ()
-    probability: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the tokens that are asked for; special tokens never are."""
+    probability: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the tokens that are asked for; special tokens never are. 0 asks for what `focus` names alone."""
     mask_share: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Share of the asked tokens that become the mask token."""
     random_share: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -51,6 +61,7 @@ class MaskedSpec(Spec):
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
+        check_asked(self.probability, self.focus)
         if self.mask_share + self.random_share > 1:
             raise ValueError(
                 f"mask_share {self.mask_share} and random_share {self.random_share} sum to more than 1; lower one"
@@ -155,8 +166,9 @@ class Masking:
         empty = np.flatnonzero(~asked.any(axis=1))
         if len(empty):
             # Of a row that chance asks nothing of, the luckiest token is asked, so that no short row leaves the loss
-            # empty; in a row of nothing but special tokens it is one of these.
+            # empty: of those that may be asked for; else of the ordinary ones; else it is a special one.
+            likely = candidates & (probability > 0)
             there, lot = present[empty], chance[empty]
-            order = np.where(candidates[empty], lot, np.where(there, 1 + lot, np.inf))
+            order = np.where(candidates[empty], np.where(likely[empty], lot, 1 + lot), np.where(there, 2 + lot, np.inf))
             asked[empty, order.argmin(axis=1)] = True
         return asked if starts is None else np.take_along_axis(asked, starts, 1)

@@ -4,12 +4,12 @@ As in xVal (Golkar et al., arXiv 2310.02989), what is hidden is the mask token w
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from hubkit.data.objectives.masked import FocusSpec, MaskedSpec
+from hubkit.data.objectives.masked import FocusSpec, MaskedSpec, check_asked
 from hubkit.data.tokens import Framing, Sample
 from hubkit.errors import UserError
 from hubkit.randomness import Randoms
@@ -27,10 +27,16 @@ class NumericMaskedSpec(Spec):
     name: Literal["numeric_masked"] = "numeric_masked"
     kind: ClassVar[Literal["numeric"]] = "numeric"
     extra_tokens: ClassVar[tuple[str, ...]] = ()
-    probability: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the tokens that are asked for, a number being one token; special tokens never are."""
+    probability: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the tokens that are asked for, a number being one token; special tokens never are. 0 asks for what
+    `focus` names alone."""
     focus: tuple[FocusSpec, ...] = ()
     """Where to ask with another probability; of two that overlap, the later one counts."""
+
+    @model_validator(mode="after")
+    def _asks(self) -> Self:
+        check_asked(self.probability, self.focus)
+        return self
 
     def make(self, tokenizer: "PreTrainedTokenizerFast") -> "NumericMasking":
         """Return what makes batches for a tokenizer.
