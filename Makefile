@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed chromium
 	$(BIN)/python -m pytest -m "not soak" -n $(CORES) --dist loadfile --no-loadscope-reorder --durations=30
 
-# What is too long for `make test`: a hundred kills, and builds at full size.
+# What is too long for `make test`: a hundred kills, builds at full size, the whole quickstart.
 soak: $(VENV)/.installed chromium
 	$(BIN)/python -m pytest -m soak
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,9 @@ PARTS = (
 )
 """One model that fills in what is hidden, and one that writes what follows."""
 
+BRIEF = ("training.steps=60", "training.schedule.warmup_steps=6")
+"""What a brief run changes in both recipes."""
+
 Say = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
 
@@ -50,11 +54,16 @@ class Result:
     evaluations: list[dict[str, Any]]
     """Of each model."""
     falls_short: list[str]
-    """What a model was expected to learn and did not, in words; empty if all is well."""
+    """What a model was expected to learn and did not, in words; empty if all is well. A brief run expects nothing."""
 
 
 def quickstart(
-    folder: Path, root: Path | None, say: Say, progress: Progress, serve: Callable[[str], None] | None
+    folder: Path,
+    root: Path | None,
+    say: Say,
+    progress: Progress,
+    serve: Callable[[str], None] | None,
+    brief: bool = False,
 ) -> Result:
     """Run the chain; each link is the command that a user would type.
 
@@ -64,6 +73,7 @@ def quickstart(
         say: Hears of each step.
         progress: Hears (what, done, total) inside a step.
         serve: Called with the Space's address while Hub and Space run; they stop when it returns. None stops at once.
+        brief: Train a few steps only.
 
     Raises:
         UserError: A link failed; what was published before it stays.
@@ -73,13 +83,16 @@ def quickstart(
         urls, evaluations = [], []
         for part in PARTS:
             tag = _corpus(part, folder / "corpus", say, progress)
-            evaluations.append(_model(part, folder / "model", tag, say))
+            evaluations.append(
+                _model(part, folder / "model", [f"dataset.revision={tag}", *(BRIEF if brief else ())], say)
+            )
             urls += [("corpus", f"{url}/datasets/{part.corpus}"), ("model", f"{url}/{part.model}")]
         _space(folder / "space", say)
         running = stack.enter_context(_running(folder, say))
         if serve:
             serve(running)
-        return Result([*urls, ("Space", f"{url}/spaces/{SPACE}")], evaluations, _shortfalls(*evaluations))
+        falls_short = [] if brief else _shortfalls(*evaluations)
+        return Result([*urls, ("Space", f"{url}/spaces/{SPACE}")], evaluations, falls_short)
 
 
 @contextmanager
@@ -104,14 +117,14 @@ def _corpus(part: Part, folder: Path, say: Say, progress: Progress) -> str:
     """Build and publish a corpus, load it back as anyone would, and return its release tag."""
     from hubkit.corpora.build import build
     from hubkit.corpora.registry import find
-    from hubkit.publishing import apply, plan
+    from hubkit.publishing import plan, publish
 
     began = time.perf_counter()
     corpus = find(part.config)
     folder = folder / corpus.builder.spec.sha256[:12]
     manifest = build(corpus, folder, progress=progress)
     say(f"corpus    {manifest.rows:,} rows in {folder} ({time.perf_counter() - began:.0f} s)")
-    release = apply(plan(folder, part.corpus))
+    release = publish(partial(plan, folder, part.corpus))
     tag = f"v{release.version}"
     say(f"          {release.url} {tag}")
     import datasets
@@ -128,14 +141,14 @@ def _corpus(part: Part, folder: Path, say: Say, progress: Progress) -> str:
     return tag
 
 
-def _model(part: Part, folder: Path, tag: str, say: Say) -> dict[str, Any]:
+def _model(part: Part, folder: Path, changes: list[str], say: Say) -> dict[str, Any]:
     """Train, evaluate and publish a model by the command that a user would type; return the evaluation."""
     from hubkit.hub import resolve
     from hubkit.training.recipe import read_recipe
 
     began = time.perf_counter()
-    changes = [f"dataset.revision={tag}"]
-    identity = read_recipe(part.recipe, changes).identity(resolve(part.corpus, tag).revision)
+    recipe = read_recipe(part.recipe, changes)
+    identity = recipe.identity(resolve(part.corpus, recipe.dataset.revision).revision)
     output = folder / identity[:12]
     command = ["train", part.recipe, *changes, f"output={output}", f"publish_to={part.model}"]
     say(f"model     hubkit {' '.join(command)}")
@@ -170,10 +183,10 @@ def _metric(evaluation: dict[str, Any], name: str) -> dict[str, Any]:
 def _space(folder: Path, say: Say) -> None:
     """Publish the demo of the models, pinned to their commits."""
     from hubkit.demo import compose_space
-    from hubkit.publishing import apply, plan
+    from hubkit.publishing import plan, publish
 
     compose_space([part.model for part in PARTS], folder)
-    release = apply(plan(folder, SPACE))
+    release = publish(partial(plan, folder, SPACE))
     say(f"Space     {release.url} v{release.version}")
 
 

@@ -1,23 +1,77 @@
-"""What tests of several folders share: a browser, an S3, and a Hub."""
+"""What tests of several folders share: a browser, an S3, and a Hub; and that no file of tests leaves a trace."""
 
+import asyncio
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+
+# The cores are shared, so threads that wait must not spin. Read when torch is loaded, here and in every process.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A shell has what it starts in the background ignore Ctrl-C, and so would all commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+_WATCHED = ("HF_", "HUBKIT_", "AWS_", "ACCELERATE_", "HOME", "PATH", "TMPDIR", "XDG_")
+"""How the variables begin that programs under test go by; libraries set others of their own as they start."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_SETTINGS = ("ENDPOINT", "HUGGINGFACE_CO_URL_TEMPLATE", "HF_HUB_DISABLE_XET", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
 
 
-@pytest.fixture(scope="session")
+def _surroundings() -> dict[str, Any]:
+    """Return what of this process the tests of the next file would notice."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _http, are_progress_bars_disabled
+
+    return {
+        "the current folder": Path.cwd(),
+        "the running event loop": asyncio._get_running_loop(),
+        "huggingface_hub's progress bars": are_progress_bars_disabled(),
+        "huggingface_hub's client": _http._GLOBAL_CLIENT_FACTORY.__module__,
+        **{f"handler of {number.name}": signal.getsignal(number) for number in _SIGNALS},
+        **{f"huggingface_hub's {name}": vars(constants)[name] for name in _SETTINGS},
+        **{f"variable {name}": os.environ[name] for name in os.environ if name.startswith(_WATCHED)},
+    }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clients_of_a_hub() -> None:
+    """Set up huggingface_hub for good, as hubkit and the environment of an embedded Hub do in other processes."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import disable_progress_bars
+
+    from hubkit.hub_patience import be_patient
+
+    constants.HF_HUB_DISABLE_XET = True  # read from the environment when it was imported
+    disable_progress_bars()
+    be_patient()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaves_no_trace() -> Iterator[None]:
+    """Fail the file that changes this process for longer than its tests, for any file may come after it."""
+    before = _surroundings()
+    yield
+    after = _surroundings()
+    # Names alone: a value may be a token.
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    assert changed == []
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
-    """Chromium, driven by playwright; skips where there is none."""
+    """Chromium, driven by playwright, whose event loop runs in this thread meanwhile; skips where there is none."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     from playwright.sync_api import sync_playwright
@@ -71,7 +125,6 @@ def here(_hub, monkeypatch, tmp_path: Path) -> Iterator:
     monkeypatch.setattr(constants, "ENDPOINT", address)
     template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache" / "hub"))
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", address)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache" / "datasets")

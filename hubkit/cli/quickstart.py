@@ -18,6 +18,10 @@ def quickstart(
     folder: Annotated[Path, typer.Option("--folder", help="Where everything is made.")] = Path("runs/quickstart"),
     root: Annotated[Path | None, typer.Option(help="The hub's folder (default: the user's own hub).")] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Leave Hub and Space running until Ctrl-C.")] = False,
+    brief: Annotated[
+        bool,
+        typer.Option("--brief", help="Train a few steps only: the same chain sooner, with models that know little."),
+    ] = False,
 ) -> None:
     """From nothing to published corpora, models trained on them and a demo, on the embedded Hub, in some minutes."""
     from hubkit.evaluation.tables import evaluation_table
@@ -34,7 +38,7 @@ def quickstart(
             say("stopping")
 
     with progress_bar("rows") as progress:
-        result = run(folder, root, say, progress, wait if serve else None)
+        result = run(folder, root, say, progress, wait if serve else None, brief)
     for evaluation in result.evaluations:
         show(f"{evaluation_table(evaluation)}\n")
     for kind, url in result.urls:
@@ -44,4 +48,4 @@ def quickstart(
         say(f"hubkit: {shortfall}")
     if result.falls_short:
         raise typer.Exit(1)
-    next_step("hubkit quickstart --serve, and open the demo")
+    next_step(f"hubkit quickstart {'--brief ' if brief else ''}--serve, and open the demo")

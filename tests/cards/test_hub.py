@@ -4,9 +4,10 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from huggingface_hub import HfApi
-from huggingface_hub.utils import set_client_factory
+from huggingface_hub.utils import get_session
 
 from hubkit.cards import layout
 from hubkit.cards.card import open_card
@@ -23,19 +24,15 @@ NAMES = {"trainer": "model", "push_to_hub": "dataset", "by_hand": "space"}
 @pytest.fixture
 def requests(here) -> Iterator[list[str]]:
     """What is asked of the Hub, as METHOD PATH."""
-    import httpx2
-    from huggingface_hub.utils._http import default_client_factory
-
     asked: list[str] = []
 
-    def client() -> httpx2.Client:
-        made = default_client_factory()
-        made.event_hooks["request"].append(lambda request: asked.append(f"{request.method} {request.url.path}"))
-        return made
+    def note(request: httpx2.Request) -> None:
+        asked.append(f"{request.method} {request.url.path}")
 
-    set_client_factory(client)
+    hooks = get_session().event_hooks["request"]
+    hooks.append(note)
     yield asked
-    set_client_factory(default_client_factory)
+    hooks.remove(note)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hubkit.corpora.manifest import read_manifest
 from hubkit.corpora.registry import find
 
 SHARDS = 7  # of walks-small, with a block in each
-MOMENTS = 5
+MOMENTS = 2
 PAUSE = "0.1"
 
 

@@ -16,6 +16,7 @@ from hubkit.corpora.manifest import read_manifest
 from hubkit.corpora.registry import find
 
 KILLS = 5
+"""Of one build, at most; `make test` makes do with two, so that each family is gone on with more than once."""
 FAMILIES = ("lorenz", "rewriting", "seqthetic", "text", "tokens")
 
 
@@ -97,7 +98,7 @@ def disturbed(command, folder, corpora, family, moment, kills):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_killed_and_gone_on_with(command, tmp_path, corpora, family):
     moment = random.Random(f"{family} 1")
-    assert disturbed(command, tmp_path / "corpus", corpora, family, moment, KILLS) > 0
+    assert disturbed(command, tmp_path / "corpus", corpora, family, moment, 2) > 0
 
 
 @pytest.mark.soak

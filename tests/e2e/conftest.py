@@ -1,4 +1,4 @@
-"""One quickstart, run as a user would, whose Hub the tests then look at with unmodified clients."""
+"""A quickstart, run as a user would, whose Hub the tests then look at with unmodified clients."""
 
 import os
 import subprocess
@@ -16,6 +16,7 @@ HUBKIT = BIN / "hubkit"
 class Chain:
     """What the quickstart left, and the environment of a client."""
 
+    command: list[str]
     stdout: str
     stderr: str
     folder: Path
@@ -50,11 +51,11 @@ def clean_environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
-@pytest.fixture(scope="session")
-def chain(tmp_path_factory):
+@pytest.fixture(scope="module", params=["brief", pytest.param("complete", marks=pytest.mark.soak)])
+def chain(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")
     environment = clean_environment(folder) | {"HUBKIT_HUB": str(folder / "hub")}
-    command = [str(HUBKIT), "quickstart", "--folder", "run"]
+    command = [str(HUBKIT), "quickstart", "--folder", "run", *(["--brief"] if request.param == "brief" else [])]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert subprocess.run([HUBKIT, "hub", "status"], env=environment, capture_output=True).returncode == 3
@@ -62,5 +63,5 @@ def chain(tmp_path_factory):
     assert started.returncode == 0, started.stderr
     lines = subprocess.run([HUBKIT, "hub", "env"], env=environment, capture_output=True, text=True).stdout.splitlines()
     exported = dict(line.removeprefix("export ").split("=", 1) for line in lines)
-    yield Chain(done.stdout, done.stderr, folder, folder / "hub", environment | exported)
+    yield Chain(command, done.stdout, done.stderr, folder, folder / "hub", environment | exported)
     subprocess.run([HUBKIT, "hub", "stop"], env=environment, check=True, capture_output=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, constants
-from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 from hubkit.server import process
 
@@ -39,16 +38,8 @@ class Hub:
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     root = tmp_path_factory.mktemp("hub")
     process.start(root, port=0)
-    # The client read its environment when it was imported, so in this process its settings are set directly.
-    before = constants.HF_HUB_DISABLE_XET
-    constants.HF_HUB_DISABLE_XET = True
-    disable_progress_bars()
-    try:
-        yield Hub(process.client_environment(root), root)
-    finally:
-        constants.HF_HUB_DISABLE_XET = before
-        enable_progress_bars()
-        process.stop(root)
+    yield Hub(process.client_environment(root), root)
+    process.stop(root)
 
 
 @pytest.fixture(autouse=True)

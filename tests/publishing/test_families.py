@@ -1,11 +1,14 @@
 """One corpus of each family: built, published, loaded back by plain `datasets`, and verified from the Hub."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.warm import warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -32,8 +35,9 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(hub, home):
+    environment = hub.process_environment | {"HF_HOME": str(home / "cache")}
+
     def run(*command):
-        environment = hub.process_environment | {"HF_HOME": str(home / "cache")}
         done = subprocess.run(
             [str(part) for part in command], cwd=home, env=environment, capture_output=True, text=True
         )
@@ -41,10 +45,9 @@ def run(hub, home):
         assert "Warning" not in done.stderr, done.stderr
         return done.stdout
 
-    return run
-
-
-HUBKIT = Path(sys.executable).parent / "hubkit"
+    with warm(home / "warm", environment) as bin:
+        environment["PATH"] = f"{bin}{os.pathsep}{environment['PATH']}"
+        yield run
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +63,8 @@ def published(run, home):
     }  # fmt: skip
     manifests = {}
     for family, target in targets.items():
-        run(HUBKIT, "build", *target, "-o", home / family)
-        run(HUBKIT, "publish", home / family, f"lab/family-{family}")
+        run("hubkit", "build", *target, "-o", home / family)
+        run("hubkit", "publish", home / family, f"lab/family-{family}")
         manifests[f"lab/family-{family}"] = json.loads((home / family / "corpus.json").read_text())
     return manifests
 
@@ -87,7 +90,7 @@ def test_plain_datasets_loads_every_family(run, published):
 )
 def test_every_family_is_verified_from_the_hub(run, published, home, family, verdict, sources):
     given = () if sources is None else ("--sources", home / sources)
-    told = run(HUBKIT, "verify", f"lab/family-{family}", "--shards", "all", *given, "--json")
+    told = run("hubkit", "verify", f"lab/family-{family}", "--shards", "all", *given, "--json")
     assert json.loads(told)["verdict"] == verdict, told
     if verdict == "intact":
         assert "sources were not found" in json.loads(told)["findings"][0]["reason"]

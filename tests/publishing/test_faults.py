@@ -39,7 +39,7 @@ def test_a_busy_hub_is_waited_for(tmp_path: Path, repo: str, hub: Hub) -> None:
     folder = make_corpus(tmp_path / "1.0.0", {"train": 30})
 
     def decide(number: int, method: str, path: str) -> Fault | None:
-        busy = Fault("status", 429, (("Retry-After", "0"),)) if number % 4 else Fault("status", 503)
+        busy = Fault("status", 429, (("Retry-After", "0"),)) if number % 12 else Fault("status", 503)
         return busy if number % 2 == 0 else None
 
     with fault_proxy(hub.environment["HF_ENDPOINT"], decide) as proxy:
@@ -101,12 +101,12 @@ def strike(tmp_path: Path, repo: str, hub: Hub, seed: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [0, 2, 4, 5, 7])  # a fault of another kind, at another moment, each
 def test_one_fault_does_no_harm(tmp_path: Path, repo: str, hub: Hub, seed: int) -> None:
     assert strike(tmp_path, repo, hub, seed) == 1
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(10, 110))
+@pytest.mark.parametrize("seed", range(110))
 def test_a_hundred_faults_do_no_harm(tmp_path: Path, repo: str, hub: Hub, seed: int) -> None:
     assert strike(tmp_path, repo, hub, seed) <= 1

@@ -11,7 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import fsspec
 import pytest
 from fsspec.registry import _registry
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi
 
 from hubkit.errors import UserError
 from hubkit.reading import Digest, Form, documents, find_sources
@@ -118,7 +118,6 @@ for source in find_sources(sys.argv[1:]):
 
 
 def test_the_hub(tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     process.start(tmp_path / "hub", port=0)
     try:
         # The client reads its environment when it is imported, so it is given to a process of its own.

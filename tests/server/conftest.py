@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi
 
 from hubkit.server import process
 from hubkit.server.tokens import TokenStore
@@ -98,15 +98,6 @@ def start_hub(root: Path, port: int = 0) -> LiveHub:
     token = TokenStore(root).own()
     assert token
     return LiveHub(status, token)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_http_uploads() -> Iterator[None]:
-    """What HF_HUB_DISABLE_XET=1 does; the variable itself is read when huggingface_hub is imported."""
-    before = constants.HF_HUB_DISABLE_XET
-    constants.HF_HUB_DISABLE_XET = True
-    yield
-    constants.HF_HUB_DISABLE_XET = before
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,7 @@ def space_environment(hub_cache) -> dict[str, str]:
     return {**kept, "HF_HOME": str(hub_cache), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(tmp_path_factory, space_folder, space_environment) -> Iterator[App]:
     """The Space, served by its own process from a copy of its folder."""
     folder = tmp_path_factory.mktemp("space") / "demo"

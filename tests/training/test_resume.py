@@ -126,7 +126,7 @@ def test_killed_while_a_checkpoint_is_written(tmp_path, moment):
     assert [path.name for path in (tmp_path / "broken" / "checkpoints").iterdir()] == ["step-00000020"]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 20))])
 def test_killed_at_any_moment(tmp_path, seed):
     """Several times over, at moments that the seed says; each start goes on until the run is done."""
     case, changes = "gru forward", {"checkpoint_every": 1, "evaluate_every": 5, "keep": "best"}

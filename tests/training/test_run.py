@@ -165,13 +165,13 @@ def test_what_is_published_has_a_tag_and_a_card_that_links_the_dataset(world, pu
     assert f"next: hubkit space deploy OWNER/SPACE --model {MODEL}" in published.stderr
 
 
-def test_the_same_command_again_changes_nothing(world, published):
+def test_hubkit_train_is_the_same_command_and_again_changes_nothing(world, published):
     def state() -> dict:
         files = {str(path): path.stat().st_mtime_ns for path in model_folder(world).rglob("*") if path.is_file()}
         return files | {"head": world.api.model_info(MODEL).sha}
 
     before = state()
-    done = world.launch("-m", "hubkit.train", "lorenz-tiny", *CHANGES, f"publish_to={MODEL}")
+    done = world.run(HUBKIT, "train", "lorenz-tiny", *CHANGES, f"publish_to={MODEL}")
     assert done.returncode == 0, done.stderr
     assert state() == before
     assert "1.0.0, nothing to release at" in done.stdout and "training" not in done.stderr

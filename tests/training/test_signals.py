@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,21 +18,22 @@ from hubkit.training.stopping import EX_TEMPFAIL
 pytestmark = pytest.mark.slow
 
 HUBKIT = Path(sys.executable).with_name("hubkit")
-STEPS = 300
-RECIPE = """
+STEPS, EVERY = 400, 50
+"""Of a run, and between its checkpoints."""
+RECIPE = f"""
 name: small
-dataset: {folder: corpus}
+dataset: {{folder: corpus}}
 tokenizer: lorenz
-model: {architecture: minigpt, n_layer: 1, n_head: 2, n_embd: 32, dropout: 0.1}
-objective: {name: causal, direction: backward}
-reading: {form: windows, length: 32}
+model: {{architecture: minigpt, n_layer: 1, n_head: 2, n_embd: 32, dropout: 0.1}}
+objective: {{name: causal, direction: backward}}
+reading: {{form: windows, length: 32}}
 training:
   batch_size: 8
   learning_rate: 3.0e-3
-  schedule: {warmup_steps: 4}
+  schedule: {{warmup_steps: 4}}
   log_every: 50
-  evaluate_every: 150
-  checkpoint_every: 150
+  evaluate_every: 200
+  checkpoint_every: {EVERY}
   evaluation_rows: 16
   trackers: []
 """
@@ -67,7 +69,8 @@ def finished(place: Path, processes: int, output: str) -> dict:
 
 @pytest.fixture(scope="module")
 def undisturbed(place):
-    return {processes: finished(place, processes, f"undisturbed-{processes}") for processes in (1, 2)}
+    """Return a function that gives the run of so many processes which nothing disturbs; each is made once."""
+    return cache(lambda processes: finished(place, processes, f"undisturbed-{processes}"))
 
 
 def result(place: Path, output: str) -> tuple[bytes, str]:
@@ -75,35 +78,41 @@ def result(place: Path, output: str) -> tuple[bytes, str]:
     return (model / "model.safetensors").read_bytes(), (model / "curve.csv").read_text()
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def steps(place: Path, output: str) -> list[int]:
+    """Return the steps of the checkpoints that are there."""
+    return sorted(int(path.name.rpartition("-")[2]) for path in (place / output / "checkpoints").glob("step-*"))
+
+
+def wait_for(step: int, place: Path, output: str, process: subprocess.Popen[str]) -> None:
+    """Wait for a checkpoint of a step, or of a later one."""
     deadline = time.monotonic() + 120
-    while not path.exists() and time.monotonic() < deadline and process.poll() is None:
+    while max(steps(place, output), default=0) < step and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.01)
-    assert path.exists()
+    assert max(steps(place, output), default=0) >= step
 
 
 @pytest.mark.parametrize(
     ("number", "processes"),
     [
-        (signal.SIGTERM, 1), pytest.param(signal.SIGUSR1, 1, marks=pytest.mark.soak),
-        pytest.param(signal.SIGTERM, 2, marks=pytest.mark.soak), (signal.SIGUSR1, 2),
+        (signal.SIGTERM, 1),
+        *(pytest.param(*case, marks=pytest.mark.soak)
+          for case in ((signal.SIGUSR1, 1), (signal.SIGTERM, 2), (signal.SIGUSR1, 2))),
     ],
     ids=lambda value: value.name if isinstance(value, signal.Signals) else str(value),
 )  # fmt: skip
 def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on_to_the_bit(place, undisturbed, number, processes):
     output = f"{number.name}-{processes}"
     process = train(place, processes, output)
-    wait_for(place / output / "checkpoints" / "step-00000150", process)
+    wait_for(EVERY, place, output, process)
     process.send_signal(number)
     _, said = process.communicate(timeout=100)
     assert process.returncode == EX_TEMPFAIL, said
     assert said.splitlines()[-1].startswith("hubkit: a checkpoint is written at step ")
-    newest = max(path.name for path in (place / output / "checkpoints").iterdir())
-    assert "step-00000150" < newest < f"step-{STEPS:08d}"
+    assert EVERY < steps(place, output)[-1] < STEPS
     lineage = finished(place, processes, output)
     assert lineage["environment"]["processes"] == processes and lineage["training"]["steps"] == STEPS
+    assert lineage["training"]["tokens"] == undisturbed(processes)["training"]["tokens"]
     assert result(place, output) == result(place, f"undisturbed-{processes}")
-    assert lineage["training"]["tokens"] == undisturbed[processes]["training"]["tokens"]
 
 
 def test_a_signal_before_the_training_asks_for_another_start(place):
@@ -115,22 +124,31 @@ def test_a_signal_before_the_training_asks_for_another_start(place):
     assert process.returncode == EX_TEMPFAIL, said
 
 
-def test_ctrl_c_to_two_processes_is_told_in_one_line(place):
-    process = train(place, 2, "interrupted")
-    wait_for(place / "interrupted" / "checkpoints" / "step-00000150", process)
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+def test_two_processes_are_stopped_interrupted_and_lose_one(place):
+    """One run, which the same command takes further each time."""
+    first = train(place, 2, "two")
+    wait_for(EVERY, place, "two", first)
+    first.send_signal(signal.SIGUSR1)
+    _, said = first.communicate(timeout=100)
+    assert first.returncode == EX_TEMPFAIL, said
+    *_, stopped = steps(place, "two")
+    assert said.splitlines()[-1].startswith(f"hubkit: a checkpoint is written at step {stopped}")
+    assert EVERY < stopped < STEPS
+
+    second = train(place, 2, "two")
+    wait_for(stopped + 1, place, "two", second)
+    os.killpg(second.pid, signal.SIGINT)
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 130, said
     assert said.splitlines()[-1] == "hubkit: interrupted; the same command goes on from the newest checkpoint"
     assert "Traceback" not in said
+    *_, interrupted = steps(place, "two")
 
-
-def test_a_process_that_dies_takes_the_others_along(place):
-    process = train(place, 2, "dead")
-    wait_for(place / "dead" / "checkpoints" / "step-00000150", process)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    third = train(place, 2, "two")
+    wait_for(interrupted + 1, place, "two", third)
+    children = Path(f"/proc/{third.pid}/task/{third.pid}/children").read_text().split()
     assert len(children) == 2
     os.kill(int(children[1]), signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGKILL, said
+    _, said = third.communicate(timeout=60)
+    assert third.returncode == 128 + signal.SIGKILL, said
     assert not any(Path(f"/proc/{child}").exists() for child in children)
