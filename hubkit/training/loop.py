@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
@@ -226,7 +227,8 @@ class Loop:
         self.optimizer.zero_grad()
         self.tokens += self.training.tokens(self.step)
         self.step += 1
-        norm = torch.as_tensor(norm).to(loss_and_asked.device).float()
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else torch.as_tensor(norm)
+        norm = norm.to(loss_and_asked.device).float()
         self._waiting.append(torch.cat([loss_and_asked, norm.reshape(1)]))
 
     @contextmanager

@@ -24,7 +24,7 @@ from hubkit.randomness import item_seed, stream_key
 from hubkit.tokenizers import save_tokenizer, tokenizer_sha256
 from hubkit.training.loading import Data, Pins, find_pins, load_data
 from hubkit.training.loop import Loop, Outcome, Progress
-from hubkit.training.parallel import exchange
+from hubkit.training.parallel import exchange, keep_precision
 from hubkit.training.pinning import pinned
 from hubkit.training.recipe import Recipe
 from hubkit.training.snippets import Snippets
@@ -123,6 +123,7 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
             f"{together} processes were started and do not find each other; on CPUs set ACCELERATE_USE_CPU=true before "
             "the command"
         )
+    keep_precision(accelerator)
     # The launcher's configuration may name another number, and every loss would be divided by it.
     accelerator.gradient_accumulation_steps = 1
     if accelerator.device.type == "cpu":
