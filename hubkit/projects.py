@@ -117,6 +117,8 @@ def publish_project(
     private = ProjectSpec.build(read_mapping(path), origin=f"project {path}").private
     for step in plan_project(path, api):
         progress(f"{step.kind} {step.repo}")
+        for remark in step.remarks if step.plan else ():
+            progress(f"note: {remark}")
         make = partial(_planned, step.made_of, path, step.repo, private, api)
         yield publish(make, api, progress, first=step.plan)
 

@@ -117,12 +117,13 @@ def _hub(tmp_path_factory) -> Iterator[dict[str, str]]:
 def here(_hub, monkeypatch, tmp_path: Path) -> Iterator:
     """The API of a Hub that all clients in this process talk to, with caches of their own; one Hub for all tests."""
     import datasets.config
-    from huggingface_hub import HfApi, HfFileSystem, constants
+    from huggingface_hub import HfApi, HfFileSystem, constants, hf_api
 
     # The clients read their environment when they are imported, so their settings are set directly.
     address = _hub["HF_ENDPOINT"]
     monkeypatch.setenv("HF_TOKEN", _hub["HF_TOKEN"])
     monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(hf_api.api, "endpoint", address)  # whose methods are functions too
     template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache" / "hub"))

@@ -34,6 +34,7 @@ def lineage(
     from hubkit.lineage import svg as drawn
     from hubkit.lineage import trace, tree
     from hubkit.lineage.tree import findings
+    from hubkit.publishing.rendering import count
 
     name, _, revision = repo.partition("@")
     graph = trace(hub_api(), name, revision or None, kind, depth)
@@ -42,7 +43,8 @@ def lineage(
         write_atomic(svg, drawn(graph))
         say(f"drawn into {svg}")
     found = findings(graph)
-    say(f"{len(graph.nodes):,} nodes, {len(graph.edges):,} edges, {len(found):,} flags")
+    counts = {"node": graph.nodes, "edge": graph.edges, "flag": found}
+    say(", ".join(count(len(some), noun) for noun, some in counts.items()))
     root = graph.nodes[graph.root]
     if root.kind == "model":
         next_step(f"hubkit reproduce {repo}")

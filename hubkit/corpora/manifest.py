@@ -179,7 +179,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        unfinished = (folder / "data").is_dir()
+        from hubkit.corpora.layout import WORK
+
+        unfinished = (folder / WORK).is_dir()
         state = "holds an unfinished build: run the same `hubkit build` again" if unfinished else "is not a build"
         raise UserError(f"{folder} {state} (it has no {MANIFEST})") from None
     except OSError as error:

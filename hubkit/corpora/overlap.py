@@ -1,10 +1,11 @@
 """What the splits of a corpus have in common: whole rows, and n-grams of words or items.
 
-Each shard leaves a sketch while it is made: a 64-bit hash of each row, and a sample of the hashes of its n-grams,
-chosen by their own value so that two shards choose the same ones. The sketches of all shards are then compared in
-buckets, so that memory does not grow with the corpus. An n-gram is `N` successive words of a text (runs of characters
-between white space) or items of a list; 13 is what Brown et al. ("Language models are few-shot learners", arXiv
-2005.14165) looked for in their test sets. A row is compared by its words or items, whatever white space lies between.
+Each shard leaves a sketch while it is made, and so does every million or so of rows in files that are only read: a
+64-bit hash of each row, and a sample of the hashes of its n-grams, chosen by their own value so that two shards choose
+the same ones. The sketches are then compared in buckets, so that memory does not grow with the corpus. An n-gram is `N`
+successive words of a text (runs of characters between white space) or items of a list; 13 is what Brown et al.
+("Language models are few-shot learners", arXiv 2005.14165) looked for in their test sets. A row is compared by its
+words or items, whatever white space lies between.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ _MOST_NGRAMS = 1 << 20
 """How many n-grams a shard's sketch keeps at most; beyond, it halves its share (8 MiB on disk)."""
 _BUCKET = 1 << 21
 """About how many hashes are compared at a time (16 MiB)."""
+_SKETCH_ROWS = 1 << 20
+"""After so many rows a sketch of a split that is in no shards is written, and another begun (8 MiB of hashes)."""
 
 _PRIME, _BASE = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -129,7 +132,7 @@ def report(schema: pa.Schema, paths: Mapping[str, Sequence[Path]]) -> Overlap | 
     repeats = dict.fromkeys(splits, 0)
     pairs = {(one, other): np.zeros(3, np.int64) for one in splits for other in splits if one != other}
     for bucket in range(buckets):
-        rows = {name: _in_bucket(sketches.rows, bucket, buckets) for name, sketches in splits.items()}
+        rows = {name: np.sort(_in_bucket(sketches.rows, bucket, buckets)) for name, sketches in splits.items()}
         ngrams = {
             name: _different(_below(sketches.ngrams, limit, bucket, buckets)) for name, sketches in splits.items()
         }
@@ -138,9 +141,9 @@ def report(schema: pa.Schema, paths: Mapping[str, Sequence[Path]]) -> Overlap | 
             repeats[name] += len(hashes) - len(different[name])
         for (one, other), counts in pairs.items():
             counts += (  # noqa: PLW2901 (an array, added to in place)
-                np.isin(rows[one], different[other]).sum(),
+                _count_in(rows[one], different[other]),
                 len(ngrams[one]),
-                np.isin(ngrams[one], ngrams[other], assume_unique=True).sum(),
+                _count_in(ngrams[one], ngrams[other]),
             )
     found = [
         PairOverlap(split=one, other=other, rows=int(rows), ngrams=int(count), shared=int(shared))
@@ -150,12 +153,68 @@ def report(schema: pa.Schema, paths: Mapping[str, Sequence[Path]]) -> Overlap | 
     return Overlap(column=column, unit=unit, n=N, sampled=limit / 2**64, repeats=repeats, pairs=found)
 
 
+class Comparison:
+    """Compares splits whose rows come one after the other, in any number and from whatever files."""
+
+    def __init__(self, folder: Path):
+        """Say where the sketches may lie meanwhile."""
+        self._folder = folder
+        self._schema: pa.Schema | None = None
+        self._sketch: Sketch | None = None
+        self._rows = 0
+        self._paths: dict[str, list[Path]] = {}
+
+    def add(self, split: str, rows: pa.RecordBatch) -> None:
+        """Take in the next rows of a split; the first ones of all decide which column is compared."""
+        if not rows.num_rows:
+            return
+        if self._schema is None:
+            self._schema = _most_read(rows)
+        self._sketch = self._sketch or Sketch(self._schema)
+        self._sketch.add(rows)
+        self._rows += rows.num_rows
+        if self._rows >= _SKETCH_ROWS:
+            self.end_split(split)
+
+    def end_split(self, split: str) -> None:
+        """Write the sketch of the rows since the last one."""
+        if self._sketch:
+            paths = self._paths.setdefault(split, [])
+            paths.append(self._folder / f"{split}-{len(paths)}.npy")
+            self._sketch.write(paths[-1])
+        self._sketch, self._rows = None, 0
+
+    def report(self) -> Overlap | None:
+        """Return what the splits share, once all have ended; see :func:`report`."""
+        return report(self._schema, self._paths) if self._schema else None
+
+
+def _most_read(rows: pa.RecordBatch) -> pa.Schema:
+    """Return the schema of the column by which rows of unknown origin are compared, empty if there is none.
+
+    That is the usual one where there is one of a usual name, and else the text with the most characters: what comes
+    first may be an identifier, by which all rows differ, or a class, by which they hardly do.
+    """
+    texts = [field for field in rows.schema if type_name(field.type) == "string"]
+    compared = compared_column(rows.schema)
+    if compared and texts and compared[0] not in ("text", "input_ids"):
+        return pa.schema([max(texts, key=lambda field: rows.column(field.name).nbytes)])
+    return pa.schema([rows.schema.field(compared[0])] if compared else [])
+
+
 def _different(hashes: np.ndarray) -> np.ndarray:
     """Return the different ones among hashes, in order; `np.unique` takes five times as long for so many."""
     ordered = np.sort(hashes)
     first = np.ones(len(ordered), bool)
     first[1:] = ordered[1:] != ordered[:-1]
     return ordered[first]
+
+
+def _count_in(hashes: np.ndarray, others: np.ndarray) -> int:
+    """Return how many hashes are among others, both in order (`np.isin` would sort them again)."""
+    at = np.searchsorted(others, hashes)
+    inside = at < len(others)
+    return int(np.count_nonzero(others[at[inside]] == hashes[inside]))
 
 
 def _in_bucket(parts: Sequence[np.ndarray], bucket: int, buckets: int) -> np.ndarray:

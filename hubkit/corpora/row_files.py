@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -18,7 +19,8 @@ from hubkit.corpora.behind import Behind
 from hubkit.corpora.common_types import Conflict, common_schema
 from hubkit.corpora.hashing import BLOCK_ROWS, Blocks, block_digest, rows_sha256
 from hubkit.corpora.json_rows import Lines, Unlike, lines_of, parsed
-from hubkit.corpora.manifest import ColumnStatistics
+from hubkit.corpora.manifest import ColumnStatistics, Overlap
+from hubkit.corpora.overlap import Comparison
 from hubkit.corpora.statistics import Statistics
 from hubkit.errors import UserError
 
@@ -70,8 +72,8 @@ class SplitRows:
 
 def read_splits(
     splits: Mapping[str, Sequence[RowFile]], look: Look = lambda name, lines: None
-) -> tuple[pa.Schema, dict[str, SplitRows]]:
-    """Read all rows of a config once (of JSON perhaps twice) and return their schema and what they are.
+) -> tuple[pa.Schema, dict[str, SplitRows], Overlap | None]:
+    """Read all rows of a config once (of JSON perhaps twice); return schema, what they are, and what the splits share.
 
     Args:
         splits: The files of each split, in order; all Parquet or all JSON Lines.
@@ -90,22 +92,27 @@ def read_splits(
 
 def _read(
     splits: Mapping[str, Sequence[RowFile]], schema: pa.Schema | None, look: Look
-) -> tuple[pa.Schema, dict[str, SplitRows]]:
+) -> tuple[pa.Schema, dict[str, SplitRows], Overlap | None]:
     found = {}
-    for split, files in splits.items():
-        reader = _SplitReader(files)
-        with Behind(lambda do, *what: do(*what), waiting=2) as later:  # one thread reads, the other hashes
-            for file in files:
-                for batch in batches(file, schema, look):
-                    if schema is None:
-                        schema = _hashable(batch.schema, file)
-                    later(reader.add, batch)
-                later(reader.end_file)
-        found[split] = reader.found()
-        if not found[split].rows:
-            raise UserError(f"{split}: its files ({files[0].name}…) hold no rows: take the split away, or add some")
-    assert schema is not None
-    return schema, found
+    with TemporaryDirectory(prefix="hubkit-sketches-") as sketches:
+        comparison = Comparison(Path(sketches))
+        for split, files in splits.items():
+            reader = _SplitReader(len(files))
+            # One thread reads, the other hashes; a batch is two calls.
+            with Behind(lambda do, *what: do(*what), waiting=4) as later:
+                for file in files:
+                    for batch in batches(file, schema, look):
+                        if schema is None:
+                            schema = _hashable(batch.schema, file)
+                        later(reader.add, batch)
+                        later(comparison.add, split, batch)
+                    later(reader.end_file)
+                later(comparison.end_split, split)
+            found[split] = reader.found()
+            if not found[split].rows:
+                raise UserError(f"{split}: its files ({files[0].name}…) hold no rows: take the split away, or add some")
+        assert schema is not None
+        return schema, found, comparison.report()
 
 
 def batches(file: RowFile, schema: pa.Schema | None, look: Look = lambda name, lines: None) -> Iterator[pa.RecordBatch]:
@@ -147,7 +154,7 @@ def rows_from(
 class _SplitReader:
     """Takes the rows of a split, file after file, and hashes them twice: by file, and as one."""
 
-    def __init__(self, files: Sequence[RowFile]):
+    def __init__(self, files: int):
         self._whole, self._file = Blocks(), Blocks()
         self._digests: list[bytes] = []
         self._aligned = True
@@ -155,7 +162,7 @@ class _SplitReader:
         self._files = [FileRows()]
         self._statistics: Statistics | None = None
         self._bytes = 0
-        self._count = len(files)
+        self._count = files
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take in the next rows of the file."""

@@ -80,6 +80,7 @@ def find_original(api: "HfApi", repo: str, revision: str | None = None) -> Origi
     check_name(repo)
     asking = Asking(api)
     with explained(repo):
+        _refuse_other_types(Repository(api, repo, "model"))
         node = asking.find(Use("", "model", repo, revision))
         assert node.revision is not None
         repository = Repository(api, node.name, "model")
@@ -106,6 +107,16 @@ def find_original(api: "HfApi", repo: str, revision: str | None = None) -> Origi
         {name: file for name, file in files.items() if is_weights(name)}, frozenset(files),
         data["trained on"], others, data["evaluated on"],
     )  # fmt: skip
+
+
+def _refuse_other_types(repository: Repository) -> None:
+    """Refuse a name that a dataset or a Space has, and no model."""
+    others = [] if repository.exists() else repository.other_types()
+    if others:
+        raise UserError(
+            f"{repository.name} is a {others[0]}, and models are made again: `hubkit lineage {repository.name}` "
+            "names those that belong to it"
+        )
 
 
 def _is_readable(run: Mapping[str, Any]) -> bool:

@@ -117,7 +117,9 @@ def _remarks(graph: Graph, node: Node, edge: Edge | None) -> list[str]:
         facts = (*facts[:_METRICS], f"and {len(facts) - _METRICS} more")
     lines = [", ".join(facts)] if facts and node.kind != "evaluation" else list(facts)
     lines += _marked(list(node.flags()))
-    lines += _of_edge(graph, edge) if edge else []
+    # Where an evaluation stands nothing else shows the edge from its dataset.
+    edges = graph.made_of(node.id) if node.kind == "evaluation" else [edge] if edge else []
+    lines += dict.fromkeys(line for each in edges for line in _of_edge(graph, each))
     if node.id in graph.cut:
         lines.append("… the walk ends here: --depth goes further")
     return lines

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubkit.publishing.cards import citation, render_body, size_category, title_of
 from hubkit.publishing.data_layout import DEFAULT
-from hubkit.publishing.dataset_card import shown, split_row
+from hubkit.publishing.dataset_card import shared, shown, split_row
 from hubkit.publishing.drawing import drawn
 from hubkit.publishing.plots import label_names, plots_of
 from hubkit.publishing.sources import CardFacts
@@ -62,8 +62,7 @@ def data_card(
         "modified": False,
         "formats": "Parquet" if all(name.endswith(".parquet") for name in names) else "JSON Lines",
         "sources": [],
-        "pairs": [],
-        "grams": False,
+        **shared(manifest),
         "domains": None,
         "facts": {},
         "splits": [split_row(name, split) for name, split in splits.items()],

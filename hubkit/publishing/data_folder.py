@@ -26,6 +26,7 @@ from hubkit.publishing.sources import (
 from hubkit.publishing.versions import Change, Version, corpus_change
 
 if TYPE_CHECKING:
+    from hubkit.corpora.manifest import Overlap
     from hubkit.corpora.row_files import SplitRows
 
 SUMMARY = "The rows are published as their owner's files hold them."
@@ -48,9 +49,7 @@ class DataFolder(CorpusSource):
         configs = [self._read(config) for config in find_configs(self.root, _written_before(self.root))]
         self.configs = {config.config.name: config for config in configs}
         license = card_fields(self.root).get("license")
-        unknown = dict.fromkeys(
-            ("builder", "generator_version", "config", "spec", "spec_sha256", "tokenizer", "overlap")
-        )
+        unknown = dict.fromkeys(("builder", "generator_version", "config", "spec", "spec_sha256", "tokenizer"))
         manifest = Manifest(
             **unknown,
             code={}, libraries={}, numerics={}, writer={}, sources=[], facts={}, reports=[],
@@ -58,6 +57,7 @@ class DataFolder(CorpusSource):
             summary=SUMMARY,
             license=license if isinstance(license, str) else "unknown",
             origin="files",
+            overlap=configs[0].overlap() if len(configs) == 1 else None,  # there is room for one
             splits={key: record for config in configs for key, record in config.records().items()},
         )  # fmt: skip
         self._text = manifest.text().encode()
@@ -71,11 +71,11 @@ class DataFolder(CorpusSource):
             files = [file for some in config.splits.values() for file in some]
             contents = {file.name: hashing.submit(content_of_file, file.name, file.path) for file in files}
             try:
-                schema, splits = read_splits(config.splits, _refuse_tokens)
+                rows = read_splits(config.splits, _refuse_tokens)
             except BaseException:
                 hashing.shutdown(cancel_futures=True)
                 raise
-        return ConfigRows(config, schema, splits, contents)
+        return ConfigRows(config, *rows, contents)
 
     def files(self) -> list[Content]:
         """Return manifest and files of rows, and the texts and pictures that lie beside them."""
@@ -112,18 +112,33 @@ class ConfigRows:
     """What was found out about a config: its schema, the rows of its splits, the bytes of its files."""
 
     def __init__(
-        self, config: Config, schema: Any, splits: "Mapping[str, SplitRows]", contents: "Mapping[str, Future[Content]]"
+        self,
+        config: Config,
+        schema: Any,
+        splits: "Mapping[str, SplitRows]",
+        overlap: "Overlap | None",
+        contents: "Mapping[str, Future[Content]]",
     ):
         self.config = config
         self.schema = schema
         """The rows' Arrow schema, with the metadata of the first file."""
         self.splits = splits
+        self._overlap = overlap
         self._contents = contents
 
     @cached_property
     def contents(self) -> dict[str, Content]:
         """Its files, by path."""
         return {name: content.result() for name, content in self._contents.items()}
+
+    def overlap(self) -> "Overlap | None":
+        """Return what the splits share, by the manifest's names for them."""
+        if not self._overlap:
+            return None
+        key, found = self.config.key, self._overlap
+        pairs = [pair.model_copy(update={"split": key(pair.split), "other": key(pair.other)}) for pair in found.pairs]
+        repeats = {key(split): rows for split, rows in found.repeats.items()}
+        return found.model_copy(update={"pairs": pairs, "repeats": repeats})
 
     def columns(self) -> list[dict[str, str]]:
         """Return what the manifest says of the columns."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from hubkit.publishing.cards import citation, code_of, public, render_body, size_category, title_of, tokenizer_tags
 from hubkit.publishing.drawing import drawn
+from hubkit.publishing.inherited import UNKNOWN
 from hubkit.publishing.plots import Plot, label_names, plots_of
 from hubkit.publishing.sources import CardFacts, Content
 from hubkit.publishing.versions import Version
@@ -24,13 +25,12 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         version: The release that the snippets load.
     """
     splits = manifest["splits"]
-    pairs = _pairs(manifest)
     title = title_of(repo)
     language = any(column["name"] in ("text", "input_ids") for column in manifest["columns"])
     generated = manifest["origin"] == "generated"
     of_tokenizer = tokenizer_tags(manifest["facts"].get("tokenizer"))  # of token ids
     metadata = {
-        "license": manifest["license"],
+        **({} if manifest["license"] == UNKNOWN else {"license": manifest["license"]}),
         "tags": [*(["synthetic"] if generated else []), "hubkit", manifest["builder"], *of_tokenizer],
         "annotations_creators": ["no-annotation"],
         "language_creators": ["machine-generated" if generated else "found"],
@@ -43,6 +43,8 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
     pictures = drawn(plots)
     # What the rows are good for is a judgement, so a person's word counts for more than ours.
     defaults = {"pretty_name": title, **({"task_categories": ["text-generation", "fill-mask"]} if language else {})}
+    if manifest["license"] == UNKNOWN:  # and so does a licence where we know of none
+        defaults["license"] = UNKNOWN
     facts = {
         "repo": repo,
         "title": title,
@@ -58,9 +60,7 @@ def dataset_card(folder: Path, manifest: Mapping[str, Any], repo: str, version: 
         "failed": sum(split["failed"] for split in splits.values()),
         "generated": generated,
         "sources": [source | {"name": public(source["name"])} for source in manifest["sources"]],
-        "pairs": pairs,
-        # Rows of fewer words or items, such as short strings without blanks, have no n-gram to say anything about.
-        "grams": any(pair["ngrams"] for pair in pairs),
+        **shared(manifest),
         "domains": _domains(manifest["facts"].get("domains") or {}),
         "facts": public({name: value for name, value in manifest["facts"].items() if name != "domains"}),
         "splits": [split_row(name, split) for name, split in splits.items()],
@@ -111,15 +111,17 @@ def _read(statistics: Mapping[str, Any]) -> Mapping[str, Any]:
     return next(({name: statistics[name]} for name in ("text", "input_ids") if name in statistics), statistics)
 
 
-def _pairs(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return how much of each split occurs in the one that comes first, where splits were compared."""
+def shared(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a card says of how much of each split occurs in the first one, where they were compared."""
     overlap = manifest["overlap"]
     first = next(iter(manifest["splits"]))
-    return [
+    pairs = [
         pair | {"share": pair["shared"] / pair["ngrams"] if pair["ngrams"] else None}
         for pair in (overlap or {"pairs": []})["pairs"]
         if pair["other"] == first
     ]
+    # Rows of fewer words or items, such as short strings without blanks, have no n-gram to say anything about.
+    return {"pairs": pairs, "grams": any(pair["ngrams"] for pair in pairs)}
 
 
 def _domains(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:

@@ -56,11 +56,17 @@ def compare_spaces(pair: Pair, fields: Fields) -> None:
 
 
 def _measured(evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the numbers of an `evaluation.json` by task, split and metric, for a comparison field by field."""
+    """Return the numbers of an `evaluation.json` by task, dataset and metric, for a comparison field by field.
+
+    A metric goes by its name: top-1 and top-2 accuracy are of one type.
+    """
     found: dict[str, Any] = {}
     for result in (evaluation or {}).get("results") or ():
         task, data = result.get("task") or {}, result.get("dataset") or {}
-        place = found.setdefault(str(task.get("name") or task.get("type")), {}).setdefault(str(data.get("split")), {})
+        where = " ".join(
+            str(data[key]) for key in ("repo", "config", "split") if data.get(key) not in (None, "default")
+        )
+        place = found.setdefault(str(task.get("name") or task.get("type")), {}).setdefault(where, {})
         for metric in result.get("metrics") or ():
-            place[str(metric.get("type"))] = metric.get("value")
+            place[str(metric.get("name") or metric.get("type"))] = metric.get("value")
     return found

@@ -53,7 +53,9 @@ def edits(
             continue
         if base is None:
             base = {name: text for name, text in _sections(released() or b"") if _sha256(text) == recorded.get(name)}
-        found[name] = Edit(name, _added(base.get(name, ""), text))
+        # What was written between releases (a pull request, another card) is not there to compare with; what is going
+        # to be written is next to it, and no line of that is lost.
+        found[name] = Edit(name, _added(base.get(name, wanted.get(name, "")), text))
     return found
 
 

@@ -1,5 +1,6 @@
 """The YAML at the top of a card, changed key by key: what people wrote keeps its bytes, comments and all."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
@@ -18,6 +19,8 @@ _GONE = object()
 _INDEX = "model-index"
 _BY_CONFIG = {"configs", "dataset_info"}
 _NAMELESS = "default"
+_NOTHING = "unknown"
+"""The licence of a card that says none; nobody misses it."""
 _OPENED = re.compile(r"\A\ufeff?\s*---[ \t]*(?:\r\n|\r|\n)")
 
 
@@ -96,6 +99,31 @@ def merged(
     return result
 
 
+def overruled(yaml_text: str, metadata: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:
+    """Return what becomes of people's values of fields that hubkit sets, for the plan.
+
+    Args:
+        yaml_text: What is there.
+        metadata: Fields to set.
+        written: What `on_record` gave when hubkit wrote to this card last; these values are no person's.
+    """
+    old = parse(yaml_text)
+    single = [key for key in metadata if key not in _OPEN_LISTS | _BY_CONFIG and key in old]
+    theirs = [key for key in single if key not in written or _differ(old[key], written[key])]
+    found = [
+        f"field {key}: somebody wrote {_shown(old[key])}, and hubkit writes {_shown(metadata[key])}"
+        for key in theirs
+        if _differ(old[key], metadata[key]) and old[key] not in (None, "", _NOTHING)
+    ]
+    # Files move from release to release, so only where hubkit never wrote does it know that they are somebody's.
+    ours, before = (_files_of(fields.get("configs")) for fields in (metadata, {} if written else old))
+    return found + [
+        f"configuration {name}: somebody named {_shown(before[name])} as its files, and hubkit names {_shown(files)}"
+        for name, files in ours.items()
+        if name in before and _differ(before[name], files)
+    ]
+
+
 def on_record(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return what has to be known of the fields that hubkit sets, when it sets them the next time."""
     return {key: value for key, value in metadata.items() if key not in _BY_CONFIG}
@@ -111,7 +139,7 @@ def _wanted(
     for key in [key for key in metadata if key in _OPEN_LISTS]:
         wanted[key] = _with_theirs(key, metadata[key], old.get(key), written.get(key))
     # What hubkit said the last time and has no more to say of: an evaluation of weights that were replaced, say.
-    for key in [key for key in written if key in old and key not in wanted]:
+    for key in [key for key in written if key in old and key not in wanted and key not in defaults]:
         if key in _OPEN_LISTS:
             wanted[key] = _with_theirs(key, [], old[key], written[key]) or _GONE
         elif not _differ(old[key], written[key]):
@@ -205,6 +233,17 @@ def _beside_ours(ours: Any, old: Any) -> Any:
 
 def _field(key: str, value: Any, newline: str) -> str:
     return "" if value is _GONE else dump({key: value}).replace("\n", newline)
+
+
+def _files_of(configs: Any) -> dict[str, Any]:
+    """Return the files of each configuration, by its name."""
+    entries = configs if isinstance(configs, list) else []
+    named = [item for item in entries if isinstance(item, Mapping) and item.get("data_files") is not None]
+    return {str(item.get("config_name", _NAMELESS)): item["data_files"] for item in named}
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _differ(old: Any, new: Any) -> bool:

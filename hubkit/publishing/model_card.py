@@ -255,7 +255,8 @@ def _curve_alt(file: Path) -> str:
             points = [(row[step], _short(row[at])) for row in rows if len(row) > max(step, at) and row[at]]
             if points:
                 (first, start), (last, end) = points[0], points[-1]
-                said.append(f"{name} from {start} at step {_short(first)} to {end} at step {_short(last)}")
+                origin = f" from {start} at step {_short(first)} to" if len(points) > 1 else ""
+                said.append(f"{name}{origin} {end} at step {_short(last)}")
     return f"Loss over the training steps: {', '.join(said)}" if said else "Loss over the training steps"
 
 

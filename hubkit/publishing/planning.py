@@ -178,10 +178,12 @@ def _card(situation: Situation, facts: CardFacts, wrote: Written) -> tuple[bytes
         lambda: situation.repository.read(CARD, last.commit) if last else None,
     )
     kept = {name: edit.text for name, edit in theirs.items()}
-    after = merge_card(before if before is not None else own, facts, wrote.fields, kept)
+    start = before if before is not None else own
+    after = merge_card(start, facts, wrote.fields, kept)
+    fields = frontmatter.overruled(frontmatter.split((start or b"").decode())[1], facts.metadata, wrote.fields)
     if contains_token(after):
         raise UserError(f"{CARD} holds what looks like an access token: take it out, and revoke that token")
-    return before or b"", after, tuple(str(edit) for edit in theirs.values())
+    return before or b"", after, (*fields, *(str(edit) for edit in theirs.values()))
 
 
 def _pinned_files(

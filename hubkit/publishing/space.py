@@ -52,13 +52,14 @@ class SpaceSource(Source):
 
     def change(self, old: Mapping[str, Any], changed: Sequence[str]) -> Change:
         """Any change of the files is a MINOR one: nobody's code depends on a demo."""
-        return Change(Level.MINOR, "the app changed", tuple(sorted(changed)))
+        why = "what it shows changed" if list(changed) == [MANIFEST] else "the app changed"
+        return Change(Level.MINOR, why, tuple(sorted(changed)))
 
     def card(self, repo: str, version: Version, files_of: RepoFiles) -> CardFacts:
         """Return the Space's card; asks the Hub which files the pinned models have."""
         from hubkit.publishing.space_card import space_card
 
-        return space_card(self.manifest, repo, files_of)
+        return space_card(self.manifest, repo, version, files_of)
 
 
 def is_space(folder: Path) -> bool:

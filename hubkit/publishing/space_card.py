@@ -1,14 +1,16 @@
 """What the card of a Space says: the fields that the Hub builds it from, and the repositories that it shows."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from typing import Any
 
 from hubkit.errors import UserError
-from hubkit.publishing.cards import one_of, render_body
+from hubkit.publishing.cards import citation, one_of, render_body
 from hubkit.publishing.model import is_weights
 from hubkit.publishing.sources import CardFacts, RepoFiles
 from hubkit.publishing.space import APP
+from hubkit.publishing.versions import Version
 
 PYTHON = "3.11"
 """The Hub's default, 3.10, is too old for transformers 5."""
@@ -21,12 +23,13 @@ _TO_LOAD = {
 }  # fmt: skip
 
 
-def space_card(space: Mapping[str, Any], repo: str, files_of: RepoFiles) -> CardFacts:
+def space_card(space: Mapping[str, Any], repo: str, version: Version, files_of: RepoFiles) -> CardFacts:
     """Return the card of a Space.
 
     Args:
         space: Its `space.json`.
         repo: Where it is published.
+        version: The release to cite.
         files_of: Lists the files of a pinned model on the Hub.
     """
     models, datasets = list(space.get("models") or ()), list(space.get("datasets") or ())
@@ -49,7 +52,15 @@ def space_card(space: Mapping[str, Any], repo: str, files_of: RepoFiles) -> Card
         "license": space.get("license") or "apache-2.0",
     }
     pins = [("Model", "", entry) for entry in models] + [("Dataset", "/datasets", entry) for entry in datasets]
-    facts = {"repo": repo, "title": space["title"], "sdk_version": sdk_version, "pins": pins, "app": APP}
+    facts = {
+        "repo": repo,
+        "title": space["title"],
+        "sdk_version": sdk_version,
+        "pins": pins,
+        "models": _names(models),
+        "app": APP,
+        "citation": citation(repo, version.tag, str(space["title"]), "Space"),
+    }
     metadata = {key: value for key, value in metadata.items() if value}
     return CardFacts(metadata, defaults, render_body("space.md.j2", facts))
 
@@ -60,7 +71,7 @@ def _names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _gradio() -> str:
     try:
-        return version("gradio")
+        return installed("gradio")
     except PackageNotFoundError:
         raise UserError('gradio is not installed, so space.json has to say which one to use: "sdk_version"') from None
 

@@ -338,6 +338,7 @@ def test_a_damaged_manifest_is_refused(tmp_path, finished, corpus, damage, messa
 def test_a_folder_without_a_manifest_says_what_it_is(tmp_path, unfinished):
     with pytest.raises(UserError, match=r"holds an unfinished build: run the same `hubkit build` again"):
         read_manifest(unfinished)
+    (tmp_path / "data").mkdir()  # as a folder of somebody's own rows may have it too
     with pytest.raises(UserError, match=r"is not a build \(it has no corpus\.json\)"):
         read_manifest(tmp_path)
     (tmp_path / "file").touch()

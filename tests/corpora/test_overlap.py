@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hubkit.corpora import overlap
 from hubkit.corpora.build import build
-from hubkit.corpora.overlap import N, Sketch, compared_column, report
+from hubkit.corpora.overlap import Comparison, N, Sketch, compared_column, report
 from hubkit.corpora.registry import find
 
 TEXT = pa.schema({"text": pa.string()})
@@ -113,6 +113,47 @@ def test_the_column_that_is_read_is_compared(tmp_path, schema, column):
         sketch.add(pa.record_batch([[1], [[2.0]]], schema=schema))
         sketch.write(tmp_path / "x.npy")
         assert report(schema, {"train": [tmp_path / "x.npy"]}) is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "column"),
+    [
+        ({"text": ["a"], "long": ["b" * 99]}, "text"),
+        ({"long": ["b" * 99], "input_ids": [[1, 2]]}, "input_ids"),
+        ({"id": ["07"], "question": ["who?"], "context": ["it was Ada"], "label": ["x"]}, "context"),
+        ({"n": [1], "picture": [b"..."]}, None),
+    ],
+)
+def test_rows_of_unknown_origin_are_compared_by_what_is_read(tmp_path, columns, column):
+    comparison = Comparison(tmp_path)
+    rows = pa.RecordBatch.from_pydict(columns)
+    for split in ("train", "test"):
+        comparison.add(split, rows.slice(0, 0))
+        comparison.add(split, rows)
+        comparison.end_split(split)
+    found = comparison.report()
+    assert (found and found.column) == column
+    assert found is None or [pair.rows for pair in found.pairs] == [1, 1]
+
+
+def test_a_comparison_does_not_depend_on_how_many_rows_a_sketch_takes(tmp_path, monkeypatch):
+    random = np.random.default_rng(5)
+    rows = [" ".join(map(str, random.integers(0, 3, 20))) for _ in range(300)]
+    found = []
+    for at_once in (1 << 20, 64, 7):
+        monkeypatch.setattr(overlap, "_SKETCH_ROWS", at_once)
+        folder = tmp_path / str(at_once)
+        folder.mkdir()
+        comparison = Comparison(folder)
+        for split, texts in (("train", rows[:200]), ("test", rows[150:])):
+            for start in range(0, len(texts), 10):
+                comparison.add(split, pa.RecordBatch.from_pydict({"text": texts[start : start + 10]}))
+            comparison.end_split(split)
+        found.append(comparison.report())
+        assert len(list(folder.iterdir())) == {1 << 20: 2, 64: 3 + 3, 7: 20 + 15}[at_once]
+    assert found[0] is not None
+    assert [pair.rows for pair in found[0].pairs] == [50, 50]
+    assert found[1] == found[2] == found[0]
 
 
 def test_nulls_dictionaries_and_slices(tmp_path):

@@ -38,7 +38,7 @@ def lines(folder: Path, *texts: str | bytes, name: str = "{}.jsonl") -> list[Row
 
 
 def read(files: list[RowFile]) -> tuple[pa.Schema, SplitRows]:
-    schema, splits = read_splits({"train": files})
+    schema, splits, _ = read_splits({"train": files})
     return schema, splits["train"]
 
 
@@ -165,6 +165,18 @@ def test_blocks_of_lines_join_to_the_same_rows(tmp_path, monkeypatch):
     parts = read(files)
     assert (parts[0], parts[1].digests) == (whole[0], whole[1].digests)
     assert whole[0].names == ["text", "n", "late"]
+
+
+def test_splits_are_compared_anew_where_lines_are_read_a_second_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_rows, "BLOCK_BYTES", 200)
+    rows = [json.dumps({"text": f"row {i}", "n": 0.5 if i == 29 else i}) + "\n" for i in range(30)]
+    files = lines(tmp_path, "".join(rows), "".join(rows[20:25] + rows[20:21]), json.dumps({"text": "none", "n": 1}))
+    _, found, overlap = read_splits(dict(zip(("train", "test", "other"), ([file] for file in files), strict=True)))
+    assert found["train"].rows == 30
+    assert overlap is not None
+    counts = {(pair.split, pair.other): pair.rows for pair in overlap.pairs if pair.rows}
+    assert counts == {("train", "test"): 5, ("test", "train"): 6}
+    assert overlap.repeats == {"train": 0, "test": 1, "other": 0}
 
 
 @pytest.mark.parametrize(

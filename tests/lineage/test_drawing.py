@@ -53,6 +53,7 @@ used by
 │     c 3
 │     d 4
 │     and 1 more
+│     ! stale: trained on v1.0.0 of lab/letters, the newest is v1.1.0
 └── space lab/demo cccccccccccc 2026-01-03, trained on it
       ! moved: it was called lab/old
       ! private: only its owner's tokens see it"""

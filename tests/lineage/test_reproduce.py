@@ -169,6 +169,7 @@ def test_lineage_leads_from_the_corpus_to_the_model_and_into_a_file(world):
     [
         (("lineage", "lab/nothing"), "hubkit: the Hub at http://127.0.0.1"),
         (("reproduce", "lab/nothing"), "has no lab/nothing"),
+        (("reproduce", CORPUS), f"{CORPUS} is a dataset, and models are made again"),
         (("reproduce", "nothing"), "has no owner: write OWNER/NAME"),
         (("reproduce", f"{MODEL}@v9.9.9"), "does not have that revision"),
     ],

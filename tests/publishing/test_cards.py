@@ -166,6 +166,21 @@ def test_a_model_card_shows_lineage_curve_and_baseline(tmp_path: Path) -> None:
     assert (fields(card)["base_model"], fields(card)["base_model_relation"]) == ("lab/base", "finetune")
 
 
+def test_a_model_card_says_how_it_was_made_and_how_to_make_it_again(tmp_path: Path) -> None:
+    card = card_of(make_model(tmp_path / "m"))
+    assert "(v1.0.0). Training took 20 steps and 4,096 tokens, by the recipe below.\n<!-- /hubkit:summary -->" in card
+    assert "```bash\nhubkit reproduce lab/counting@v1.2.0 --run\n```" in card
+    backward = card_of(make_model(tmp_path / "b", direction="backward", training={"steps": 1}))
+    assert "(v1.0.0). Training took 1 step, by the recipe below.\n\nIt reads text from its end" in backward
+    assert "Training took" not in card_of(make_model(tmp_path / "n", training=None))
+
+
+def test_a_curve_of_one_point_leads_nowhere(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "m")
+    (folder / "curve.csv").write_text("step,train_loss\n10,4.5\n")
+    assert "![Loss over the training steps: training loss 4.5 at step 10](curve.png)" in card_of(folder)
+
+
 def test_the_snippet_reads_the_column_of_the_recipe(tmp_path: Path) -> None:
     assert 'next(iter(rows))["text"]' in card_of(make_model(tmp_path / "m"))
     other = make_model(tmp_path / "o", recipe={"dataset": {"repo": "lab/counting", "column": "line"}})
@@ -204,6 +219,17 @@ def test_a_space_card_has_the_fields_that_the_hub_builds_from(tmp_path: Path) ->
     assert re.fullmatch(r"\d+\.\d+\.\d+", found["sdk_version"])
     assert found["models"] == ["lab/m"]
     assert len(found["short_description"]) <= 60
+
+
+def test_a_space_card_says_what_it_is_what_it_can_not_say_and_how_to_cite_it(tmp_path: Path) -> None:
+    pins = [{"repo": name, "revision": COMMIT} for name in ("lab/m", "lab/n")]
+    card = card_of(make_space(tmp_path / "s", pins), ("config.json", "model.safetensors"))
+    assert [piece.name for piece in pieces(card) if piece.name] == [
+        "summary", "pins", "run", "limitations", "license", "citation"
+    ]  # fmt: skip
+    assert "A Gradio app to try lab/m and lab/n in the browser. " in card
+    bare = card_of(make_space(tmp_path / "t", []))
+    assert "\nA Gradio app. " in bare and "Limitations" not in bare and "version v1.2.0" in bare
 
 
 @pytest.mark.parametrize(
@@ -270,7 +296,8 @@ def test_a_card_says_what_the_splits_share(tmp_path: Path) -> None:
     assert "| train | 9 |" not in card
     assert "5 rows of `train` repeat an earlier one." in card
     assert "have not been compared" not in card
-    assert "have not been compared" in card_of(make_corpus(tmp_path / "other", {"train": 10}))
+    assert "have not been compared" in card_of(make_corpus(tmp_path / "other", {"train": 10, "test": 5}))
+    assert "have not been compared" not in card_of(make_corpus(tmp_path / "one", {"train": 10}))
 
 
 def test_a_card_leaves_out_the_n_grams_of_rows_that_are_too_short_for_any(tmp_path: Path) -> None:

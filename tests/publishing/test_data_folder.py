@@ -199,7 +199,61 @@ def test_a_manifest_says_what_the_files_are_and_not_how_they_were_made(tmp_path:
     body = card_of(tmp_path)[1]
     for claim in ("Spec", "Generator", "made by a program", "made again", "Rejected"):
         assert claim not in body
-    assert "No licence is stated" in body
+    assert "Where they name none, ask the owner" in body
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl", "jsonl.gz"])
+def test_the_card_says_what_the_splits_share(tmp_path: Path, suffix: str) -> None:
+    write(tmp_path, f"train.{suffix}", 0, 1500)
+    write(tmp_path, f"validation.{suffix}", 2000, 2100)
+    write(tmp_path, f"test.{suffix}", 1400, 1420)
+    pairs = {(pair["split"], pair["other"]): pair["rows"] for pair in opened(tmp_path).manifest["overlap"]["pairs"]}
+    assert {names: rows for names, rows in pairs.items() if rows} == {("test", "train"): 20, ("train", "test"): 20}
+    body = card_of(tmp_path)[1]
+    assert "What the splits share (compared by column `text` alone; whole rows):" in body
+    assert "| Rows of | that are in `train` | repeats within it |\n" in body
+    assert "| validation | 0 | 0 |\n| test | 20 | 0 |\n" in body
+    assert "No row of `train` repeats an earlier one." in body
+    assert "have not been compared" not in body
+
+
+def test_the_card_says_which_share_of_n_grams_a_test_split_has_from_train(tmp_path: Path) -> None:
+    texts = [" ".join(str((i * 31 + j * j) % 997) for j in range(40)) for i in range(400)]
+    for split, rows in (("train", texts[:300]), ("validation", texts[300:]), ("test", texts[100:150])):
+        pq.write_table(pa.table({"text": rows}), tmp_path / f"{split}.parquet")
+    body = card_of(tmp_path)[1]
+    assert "(compared by column `text`; whole rows, and runs of 13 words, of which 6.25 % were compared)" in body
+    assert "| validation | 0 | 0.00 % | 0 |\n| test | 50 | 100.00 % | 0 |\n" in body
+
+
+def test_a_split_alone_is_compared_with_none_and_the_card_does_not_speak_of_it(tmp_path: Path) -> None:
+    write(tmp_path, "train.parquet")
+    body = card_of(tmp_path)[1]
+    assert "What the splits share" not in body
+    assert "have not been compared" not in body
+
+
+def test_splits_without_text_and_those_of_several_configs_are_not_compared(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write(tmp_path / "configs", f"{split}.parquet")
+        (tmp_path / "numbers").mkdir(exist_ok=True)
+        pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "numbers" / f"{split}.parquet")
+    readme(tmp_path / "configs", [{"config_name": name, "data_files": f"{name}.*"} for name in ("train", "test")])
+    for folder in ("configs", "numbers"):
+        body = card_of(tmp_path / folder)[1]
+        assert "What the splits share" not in body
+        assert "- Rows have not been compared between splits." in body
+
+
+def test_a_config_of_another_name_is_compared_by_the_names_of_the_manifest(tmp_path: Path) -> None:
+    write(tmp_path, "a.jsonl", 0, 20)
+    write(tmp_path, "b.jsonl", 0, 5)
+    files = [{"split": "train", "path": "a.jsonl"}, {"split": "held.out", "path": "b.jsonl"}]
+    readme(tmp_path, [{"config_name": "en", "data_files": files}])
+    assert opened(tmp_path).manifest["overlap"]["repeats"] == {"en/train": 0, "en/held.out": 0}
+    body = card_of(tmp_path)[1]
+    assert "that are in `en/train` |" in body
+    assert "| en/held.out | 5 | 0 |" in body
 
 
 def test_what_a_person_wrote_stays_and_so_do_features_that_say_more_than_the_files(tmp_path: Path) -> None:

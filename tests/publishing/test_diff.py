@@ -115,8 +115,13 @@ def test_a_model_s_weights_config_and_numbers(tmp_path: Path, repo: str, api: Hf
     run["datasets"][0]["release"] = "v1.1.0"
     run["datasets"][0]["revision"] = "a" * 40
     (new / "run.json").write_text(json.dumps(run))
-    text = (new / "evaluation.json").read_text()
-    (new / "evaluation.json").write_text(text.replace("0.26", "0.5"))
+    for folder, values in ((old, (0.26, 0.4)), (new, (0.5, 0.4))):
+        evaluation = json.loads((folder / "evaluation.json").read_text())
+        names = ("top-1 accuracy", "top-2 accuracy")
+        pairs = zip(names, values, strict=True)
+        metrics = [{"type": "accuracy", "name": name, "value": value} for name, value in pairs]
+        evaluation["results"][0]["metrics"] = metrics
+        (folder / "evaluation.json").write_text(json.dumps(evaluation))
     publish(old, repo, api)
     publish(new, repo, api)
     found = diff(repo, "v1.0.0", "v1.1.0", api=api)
@@ -131,7 +136,7 @@ def test_a_model_s_weights_config_and_numbers(tmp_path: Path, repo: str, api: Hf
     shown = {name: [(c.path, c.old, c.new) for c in changes] for name, changes in found.fields.items()}
     assert shown["recipe"] == [("model.hidden", 8, 16)]
     assert shown["pins"] == [("datasets.lab/counting", "v1.0.0", "v1.1.0")]
-    assert shown["evaluation"][0] == ("integer part masked.test.accuracy", 0.26, 0.5)
+    assert shown["evaluation"] == [("integer part masked.lab/counting test.top-1 accuracy", 0.26, 0.5)]
     assert "  ~ a F32 [2, 3]: 0.25\n" in found.render()
 
 

@@ -64,6 +64,11 @@ def test_without_the_card_of_the_last_release_all_of_a_changed_section_is_kept()
     assert "new\n<!-- /hubkit:one -->\n\na\nb\nmine\nc\n" in text
 
 
+def test_without_the_card_of_the_last_release_lines_that_hubkit_writes_again_are_not_kept_twice() -> None:
+    text, _ = merged(OLD.replace(b"b\n", b"b\nmine\n"), body("a\nb\nc\nd"), base=None)
+    assert "a\nb\nc\nd\n<!-- /hubkit:one -->\n\nmine\n" in text and text.count("b\n") == 1
+
+
 def test_what_hubkit_would_write_itself_is_no_conflict() -> None:
     text, said = merged(OLD.replace(b"b\n", b"B\n"), body("a\nB\nc"))
     assert said == [] and text.count("B\n") == 1
@@ -133,6 +138,19 @@ def test_an_edit_after_a_change_of_the_card_alone_is_kept(corpus: Path, repo: st
     assert (made.tag, made.message, len(made.conflicts)) == (None, "Update the card", 1)
     apply(made, api)
     assert "<!-- /hubkit:evaluation -->\n\nMeasured on a rainy day.\n" in card(repo, api, "model")
+
+
+def test_an_edit_beside_an_open_pull_request_is_kept_once(corpus: Path, repo: str, api: HfApi) -> None:
+    apply(plan(corpus, repo, api=api), api)
+    new = make_corpus(corpus.parent / "new", {"train": 10, "test": 100})
+    proposed = apply(plan(new, repo, create_pr=True, api=api), api)
+    assert proposed.pull_request is not None
+    edit(repo, api, "## Use\n", "## How to use it\n")
+    api.merge_pull_request(repo, int(proposed.pull_request.rpartition("/")[2]), repo_type="dataset")
+    assert "## How to use it" in card(repo, api) and "v2.0.0" in card(repo, api)
+    apply(plan(new, repo, api=api), api)
+    text = card(repo, api)
+    assert "<!-- /hubkit:use -->\n\n## How to use it\n" in text and text.count("streaming=True") == 1
 
 
 def test_a_card_whose_marks_are_broken_is_still_refused(corpus: Path, repo: str, api: HfApi) -> None:

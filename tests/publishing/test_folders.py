@@ -156,6 +156,12 @@ def test_a_space_without_something_essential_is_named(tmp_path: Path, name: str)
         open_folder(space)
 
 
+def test_a_space_with_other_pins_is_the_same_app(tmp_path: Path) -> None:
+    source = open_folder(make_space(tmp_path / "space", []))
+    assert source.change({}, ["space.json"]).why == "what it shows changed"
+    assert source.change({}, ["app.py", "space.json"]).why == "the app changed"
+
+
 def test_a_space_leaves_byte_code_and_hidden_files_at_home(tmp_path: Path) -> None:
     space = make_space(tmp_path / "s", [])
     for name in ("__pycache__/app.cpython-311.pyc", ".env", "README.md", "lib/util.py"):

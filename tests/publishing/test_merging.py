@@ -146,6 +146,36 @@ def test_what_hubkit_has_no_more_to_say_of_is_taken_out() -> None:
     assert fields(merged) == {"license": "mit", "pipeline_tag": "text-generation", "mine": 1}
 
 
+def test_the_plan_names_fields_that_people_set_otherwise() -> None:
+    ours = {"license": "mit", "size_categories": ["n<1K"], "tags": ["a"], "configs": [{"x": 1}]}
+    theirs = "license: gpl-3.0\nsize_categories: [1K<n<10K]\ntags: [b]\nconfigs: []\nmine: 1\n"
+    assert frontmatter.overruled(theirs, ours, {}) == [
+        "field license: somebody wrote gpl-3.0, and hubkit writes mit",
+        'field size_categories: somebody wrote ["1K<n<10K"], and hubkit writes ["n<1K"]',
+    ]
+    # What hubkit wrote itself the last time is nobody's word, and a licence that is not known is none.
+    assert frontmatter.overruled(theirs, ours, {"license": "gpl-3.0", "size_categories": ["1K<n<10K"]}) == []
+    assert frontmatter.overruled("license: unknown\nsize_categories:\n", ours, {}) == []
+
+
+def test_the_plan_names_configurations_that_hubkit_takes_over() -> None:
+    ours = {"configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train.jsonl"}]}]}
+    theirs = "configs:\n- data_files: data/train-*\n- config_name: extra\n  data_files: extra/*\n"
+    assert frontmatter.overruled(theirs, ours, {}) == [
+        "configuration default: somebody named data/train-* as its files, and hubkit names "
+        '[{"split": "train", "path": "train.jsonl"}]'
+    ]
+    assert frontmatter.overruled(theirs, ours, {"license": "mit"}) == []
+    assert frontmatter.overruled(frontmatter.dump(ours), ours, {}) == []
+
+
+def test_a_default_that_was_once_a_rule_stays_and_gives_way() -> None:
+    unknown = CardFacts({}, {"license": "unknown"}, BODY)
+    before = {"license": "unknown"}
+    assert fields(merge_card(b"---\nlicense: unknown\n---\n", unknown, before))["license"] == "unknown"
+    assert fields(merge_card(b"---\nlicense: cc0-1.0\n---\n", unknown, before))["license"] == "cc0-1.0"
+
+
 def test_a_card_that_isn_t_there_is_written_whole() -> None:
     card = merge_card(None, FACTS)
     assert card.decode().startswith("---\npretty_name: Ours\nlicense: mit\n")

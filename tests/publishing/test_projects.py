@@ -79,6 +79,9 @@ def test_a_model_of_an_older_release_is_remarked(project, api, tmp_path):
     model = plan_project(path, api)[2]
     remark = f"trained on v1.0.0 of {names['corpus']}, which is v1.1.0 now; train it again to follow"
     assert model.remarks == (remark,) and f"  note: {remark}\n" in model.render()
+    steps: list[str] = []
+    list(publish_project(path, api, steps.append))
+    assert f"note: {remark}" in steps
 
 
 @pytest.mark.parametrize(

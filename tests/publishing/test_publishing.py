@@ -150,6 +150,7 @@ def test_a_change_of_the_card_alone_is_a_commit_without_a_tag(corpus: Path, repo
     made = plan(corpus, repo, api=api)
     assert ([file.path for file in made.changes], made.tag) == (["README.md"], None)
     assert "-license: unlicense\n+license: apache-2.0\n" in made.card_diff
+    assert made.conflicts == ("field license: somebody wrote unlicense, and hubkit writes apache-2.0",)
     apply(made, api)
     assert served(repo, "README.md", api) == card
     assert list(tags(repo, api)) == ["v1.0.0"]
