@@ -83,6 +83,15 @@ def browser() -> Iterator:
 
 
 @pytest.fixture
+def library_clients() -> list[Any]:
+    """Give the clients that huggingface_hub and transformers keep for good, for the Hub they were first told of."""
+    from huggingface_hub import hf_api
+    from transformers.utils import hub
+
+    return [hf_api.api, hub.hf_api()]
+
+
+@pytest.fixture
 def s3(monkeypatch) -> Iterator[fsspec.AbstractFileSystem]:
     """An S3 of this machine, without buckets, which processes that are started later find too."""
     pytest.importorskip("s3fs", reason="s3fs is not installed")
@@ -114,16 +123,17 @@ def _hub(tmp_path_factory) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def here(_hub, monkeypatch, tmp_path: Path) -> Iterator:
+def here(_hub, monkeypatch, library_clients, tmp_path: Path) -> Iterator:
     """The API of a Hub that all clients in this process talk to, with caches of their own; one Hub for all tests."""
     import datasets.config
-    from huggingface_hub import HfApi, HfFileSystem, constants, hf_api
+    from huggingface_hub import HfApi, HfFileSystem, constants
 
     # The clients read their environment when they are imported, so their settings are set directly.
     address = _hub["HF_ENDPOINT"]
     monkeypatch.setenv("HF_TOKEN", _hub["HF_TOKEN"])
     monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(hf_api.api, "endpoint", address)  # whose methods are functions too
+    for client in library_clients:
+        monkeypatch.setattr(client, "endpoint", address)
     template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache" / "hub"))

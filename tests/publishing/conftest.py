@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi, constants, hf_api
+from huggingface_hub import HfApi, constants
 
 from hubkit.server import process
 
@@ -52,7 +52,8 @@ def libraries_ask_the_hub(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     environment = request.getfixturevalue("hub").environment
     monkeypatch.setattr(constants, "ENDPOINT", environment["HF_ENDPOINT"])
     monkeypatch.setattr(config, "HF_ENDPOINT", environment["HF_ENDPOINT"])
-    monkeypatch.setattr(hf_api.api, "endpoint", environment["HF_ENDPOINT"])  # whose methods are functions too
+    for client in request.getfixturevalue("library_clients"):
+        monkeypatch.setattr(client, "endpoint", environment["HF_ENDPOINT"])
     template = environment["HF_ENDPOINT"] + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setenv("HF_TOKEN", environment["HF_TOKEN"])

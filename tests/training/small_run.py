@@ -1,6 +1,7 @@
 """A run of some steps, in this process or in one that can be killed: `python small_run.py FOLDER STEPS CASE DIE_AT`."""
 
 import hashlib
+import multiprocessing
 import os
 import random
 import signal
@@ -164,6 +165,24 @@ def measured(loop: Loop, **options: Any) -> dict[str, Any]:
         weights.update(name.encode() + tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     losses = {name: history.series(f"{name}_loss") for name in ("train", "validation")}
     return losses | {"weights": weights.hexdigest()}
+
+
+def begun(work: Callable[..., object], *arguments: object) -> Any:
+    """Begin some work, a function of a module, in a process of its own, and return that.
+
+    It is forked from one that has the libraries and has trained nothing: once torch's autograd has threads, as it may
+    have here from any test before, forks of it can't train.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["datasets", "hubkit.training.loop", "hubkit.models.minigpt.modeling_minigpt"])
+    process = context.Process(target=work, args=arguments)
+    root = str(Path(__file__).parents[__name__.count(".")])
+    sys.path.append(root)  # pytest finds these modules without; what starts now inherits it
+    try:
+        process.start()
+    finally:
+        sys.path.remove(root)
+    return process
 
 
 def main() -> None:

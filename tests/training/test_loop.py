@@ -2,7 +2,6 @@
 
 import json
 import math
-import multiprocessing
 import os
 import socket
 from pathlib import Path
@@ -19,7 +18,7 @@ from hubkit.training.losses import mean_loss
 from hubkit.training.snippets import Snippets
 from hubkit.training.stopping import TimeLimit
 
-from .small_run import Parts, make_parts, measured, small_loop
+from .small_run import Parts, begun, make_parts, measured, small_loop
 
 CASE = "minigpt forward"
 STILL = "still prefix"
@@ -250,10 +249,7 @@ def in_two_processes(folder: Path, steps: int, **changes: object) -> tuple[list[
         port = free.getsockname()[1]
     folder.mkdir(exist_ok=True)
     make_parts(folder, STILL)  # the tokens, which one process makes first
-    fork = multiprocessing.get_context("fork")
-    both = [fork.Process(target=one_of_two, args=(folder, rank, port, steps, changes)) for rank in (0, 1)]
-    for process in both:
-        process.start()
+    both = [begun(one_of_two, folder, rank, port, steps, changes) for rank in (0, 1)]
     for process in both:
         process.join(120)
         assert process.exitcode == 0

@@ -1,7 +1,6 @@
 """The same recipe gives the same losses: twice, after a kill, and as they were when the golden file was made."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -11,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hubkit.training import checkpoints as writing
 from hubkit.training.checkpoints import checkpoints
 
-from .small_run import CASES, measured, small_loop
+from .small_run import CASES, begun, measured, small_loop
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE / "data" / "golden_losses.json").read_text())
@@ -48,10 +48,9 @@ def die(folder: Path, at: int, **changes: object) -> None:
         small_loop(folder, STEPS, progress, **changes).run()
 
 
-def killed(work: Callable[[], object]) -> None:
+def killed(work: Callable[..., object], *arguments: object) -> None:
     """Do something in a process that dies of SIGKILL meanwhile."""
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
+    process = begun(work, *arguments)
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
 
@@ -98,32 +97,42 @@ def test_where_it_died_makes_no_difference(undisturbed, tmp_path, at):
     assert measured(small_loop(tmp_path, STEPS)) == undisturbed
 
 
+def killed_at_moment(folder: Path, moment: str, case: str, changes: dict[str, Any]) -> None:
+    """Train, and die at a moment of the checkpoint of step 12."""
+
+    def arm(what: str, step: int, steps: int) -> None:
+        if step != 11:
+            return
+        if moment == "save_state":
+            loop.accelerator.save_state = kill_me
+        elif moment == "rename":
+            Path.rename = kill_me
+        else:
+            setattr(writing.shutil if moment == "rmtree" else writing, moment, kill_me)
+
+    loop = small_loop(folder, STEPS, arm, case=case, **changes)
+    loop.run()
+
+
 @pytest.mark.parametrize("moment", ["save_state", "write_atomic", "rename", "rmtree"])
 def test_killed_while_a_checkpoint_is_written(tmp_path, moment):
     """Before its files, before its last file, before its name, and while the one that it replaces is removed."""
     case, changes = "minigpt backward", {"keep_checkpoints": 1, "checkpoint_every": 4}
-
-    def work() -> None:
-        loop = small_loop(tmp_path / "broken", STEPS, lambda *at: arm(at[1]), case=case, **changes)
-
-        def arm(step: int) -> None:
-            if step != 11:
-                return
-            if moment == "save_state":
-                loop.accelerator.save_state = kill_me
-            elif moment == "rename":
-                Path.rename = kill_me
-            else:
-                setattr(writing.shutil if moment == "rmtree" else writing, moment, kill_me)
-
-        loop.run()
-
-    killed(work)
+    killed(killed_at_moment, tmp_path / "broken", moment, case, changes)
     left = [path.name for path in checkpoints(tmp_path / "broken" / "checkpoints")]
     assert left == (["step-00000008", "step-00000012"] if moment == "rmtree" else ["step-00000008"])
     straight, resumed = (measured(small_loop(tmp_path / name, STEPS, case=case, **changes)) for name in ("x", "broken"))
     assert resumed == straight
     assert [path.name for path in (tmp_path / "broken" / "checkpoints").iterdir()] == ["step-00000020"]
+
+
+def killed_after(folder: Path, seconds: float, case: str, changes: dict[str, Any]) -> None:
+    """Train, and die some seconds after the loop is made, or once it is done."""
+    loop = small_loop(folder, STEPS, case=case, **changes)
+    threading.Thread(target=lambda: (time.sleep(seconds), kill_me()), daemon=True).start()
+    loop.run()
+    time.sleep(seconds)
+    kill_me()
 
 
 @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 20))])
@@ -133,15 +142,8 @@ def test_killed_at_any_moment(tmp_path, seed):
     straight = measured(small_loop(tmp_path / "straight", STEPS, case=case, **changes))
     draw = random.Random(seed)
 
-    def work(delay: float) -> None:
-        loop = small_loop(tmp_path / "broken", STEPS, case=case, **changes)
-        threading.Thread(target=lambda: (time.sleep(delay), kill_me()), daemon=True).start()
-        loop.run()
-        time.sleep(delay)
-        kill_me()
-
     for _ in range(3):
-        killed(lambda: work(draw.uniform(0.0, 0.3)))
+        killed(killed_after, tmp_path / "broken", draw.uniform(0.0, 0.3), case, changes)
     loop = small_loop(tmp_path / "broken", STEPS, case=case, **changes)
     assert measured(loop) == straight
     assert loop.best["step"] == 20 and set(loop.weights()) > {"lm_head.weight"}
