@@ -101,12 +101,12 @@ def strike(tmp_path: Path, repo: str, hub: Hub, seed: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 2, 4, 5, 7])  # a fault of another kind, at another moment, each
+@pytest.mark.parametrize("seed", range(10))
 def test_one_fault_does_no_harm(tmp_path: Path, repo: str, hub: Hub, seed: int) -> None:
     assert strike(tmp_path, repo, hub, seed) == 1
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(110))
+@pytest.mark.parametrize("seed", range(10, 110))
 def test_a_hundred_faults_do_no_harm(tmp_path: Path, repo: str, hub: Hub, seed: int) -> None:
     assert strike(tmp_path, repo, hub, seed) <= 1
