@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from hubkit.corpora.behind import Behind
 from hubkit.corpora.common_types import Conflict, common_schema
+from hubkit.corpora.comparison import Comparison
 from hubkit.corpora.hashing import BLOCK_ROWS, Blocks, block_digest, rows_sha256
 from hubkit.corpora.json_rows import Lines, Unlike, lines_of, parsed
 from hubkit.corpora.manifest import ColumnStatistics, Overlap
-from hubkit.corpora.overlap import Comparison
 from hubkit.corpora.statistics import Statistics
 from hubkit.errors import UserError
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hubkit.corpora import overlap
 from hubkit.corpora.build import build
-from hubkit.corpora.overlap import Comparison, N, Sketch, compared_column, report
+from hubkit.corpora.comparison import Comparison
+from hubkit.corpora.overlap import N, Sketch, compared_column, report
 from hubkit.corpora.registry import find
 
 TEXT = pa.schema({"text": pa.string()})
@@ -141,7 +142,7 @@ def test_a_comparison_does_not_depend_on_how_many_rows_a_sketch_takes(tmp_path, 
     rows = [" ".join(map(str, random.integers(0, 3, 20))) for _ in range(300)]
     found = []
     for at_once in (1 << 20, 64, 7):
-        monkeypatch.setattr(overlap, "_SKETCH_ROWS", at_once)
+        monkeypatch.setattr("hubkit.corpora.comparison._SKETCH_ROWS", at_once)
         folder = tmp_path / str(at_once)
         folder.mkdir()
         comparison = Comparison(folder)
