@@ -20,6 +20,7 @@ MODEL_FILES = [
 """What a release of a model may consist of (see hubkit.publishing.model); the card and pickles stay on the Hub."""
 
 _RELEASE = re.compile(r"v\d+\.\d+\.\d+")
+_REPOSITORY = re.compile(r"(?!\.)[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 Answer = TypeVar("Answer")
 
@@ -33,6 +34,11 @@ class Commit:
     """The commit, 40 hex digits."""
     release: str | None
     """The release tag that points at it, if there is one."""
+
+
+def names_repository(where: str) -> bool:
+    """Tell whether a name has the form OWNER/NAME[@REVISION]; ``./x`` and ``../x`` are folders."""
+    return _REPOSITORY.fullmatch(where) is not None
 
 
 def resolve(repo: str, revision: str | None = None, repo_type: str = "dataset") -> Commit:
@@ -52,7 +58,7 @@ def resolve(repo: str, revision: str | None = None, repo_type: str = "dataset") 
     if is_offline_mode():
         return _resolve_fetched(repo, revision, repo_type)
     api = hub_api()
-    with explained(repo):
+    with explained(f"{repo_type} {repo}"):
         commit = api.repo_info(repo, revision=revision, repo_type=repo_type).sha
         tags = api.list_repo_refs(repo, repo_type=repo_type).tags
     assert commit is not None

@@ -103,11 +103,11 @@ def find_model(name: str, revision: str | None = None) -> Path:
     """Return the folder of a model: the one of that name, or what the Hub has under it.
 
     Args:
-        name: A folder, or ``owner/name``.
-        revision: Of the repository; None is its newest.
+        name: A folder, or ``owner/name[@revision]``.
+        revision: Of the repository, if `name` has none; None is its newest.
 
     Raises:
-        UserError: There is none, or a folder is asked for a revision.
+        UserError: There is none, a folder is asked for a revision, or there are two.
     """
     from hubkit.hub import fetch_model, resolve
 
@@ -115,7 +115,10 @@ def find_model(name: str, revision: str | None = None) -> Path:
         if revision is not None:
             raise UserError(f"--revision: {name} is a folder and has none; leave it out")
         return Path(name)
-    return fetch_model(name, resolve(name, revision, "model").revision)
+    repo, _, named = name.partition("@")
+    if named and revision is not None:
+        raise UserError(f"--revision: {name} names one already; leave one of them out")
+    return fetch_model(repo, resolve(repo, named or revision, "model").revision)
 
 
 def load_generator(folder: Path, trust: bool = False) -> Generator:

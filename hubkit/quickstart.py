@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hubkit.ending import call
 from hubkit.errors import UserError
 from hubkit.ports import free_port
 from hubkit.server import process
@@ -154,9 +155,9 @@ def _model(part: Part, folder: Path, changes: list[str], say: Say) -> dict[str, 
     say(f"model     hubkit {' '.join(command)}")
     # Its results are shown at the end, so of its output only the progress is let through.
     nested = os.environ | {"HUBKIT_NESTED": "1"}
-    done = subprocess.run([sys.executable, "-m", "hubkit", *command], stdout=subprocess.DEVNULL, env=nested)
-    if done.returncode:
-        raise UserError(f"training ended with status {done.returncode}; the same command goes on from its checkpoint")
+    status = call([sys.executable, "-m", "hubkit", *command], stdout=subprocess.DEVNULL, env=nested)
+    if status:
+        raise UserError(f"training ended with status {status}; the same command goes on from its checkpoint")
     say(f"          trained, evaluated and published in {time.perf_counter() - began:.0f} s")
     return json.loads((output / "model" / "evaluation.json").read_text())
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubkit.cli.output import next_step, progress_bar, quiet_libraries, say, show
+from hubkit.cli.output import next_step, progress_bar, say, set_up_libraries, show
 from hubkit.errors import UserError
 from hubkit.evaluation.tables import evaluation_table
 
@@ -27,8 +27,7 @@ USAGE = "usage: accelerate launch scripts/train.py RECIPE [key=value …]"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    quiet_libraries()
-    calm_threads()
+    set_up_libraries()
     if not arguments or arguments[0] in ("-h", "--help"):
         show(f"{USAGE}\n\n{__doc__}")
         return 0 if arguments else 2
@@ -43,14 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rank == "0":
             say("hubkit: interrupted; the same command goes on from the newest checkpoint")
         return 130
-
-
-def calm_threads() -> None:
-    """Have OpenMP's threads wait without spinning; called before torch is loaded, which reads it then.
-
-    Spinning, they starve each other on a shared or busy machine: five times slower on two cores with one other process.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager
@@ -85,12 +76,14 @@ def run(target: str, overrides: Sequence[str]) -> int:
 
     recipe = read_recipe(target, overrides)
     # Read and checked before the slow imports: a typing error costs no waiting.
+    from hubkit.evaluation.run import check_evaluations
     from hubkit.hub import check_token
     from hubkit.training.loop import Requeued
     from hubkit.training.run import make_accelerator, train
     from hubkit.training.stopping import EX_TEMPFAIL
     from hubkit.training.tracking import end_training
 
+    check_evaluations(recipe.published())
     accelerator = make_accelerator(recipe)
     if recipe.publish_to is not None:
         check_token(recipe.publish_to)

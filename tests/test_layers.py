@@ -18,6 +18,7 @@ LAYERS: list[set[str]] = [
         "hubkit.cores",
         "hubkit.draws",
         "hubkit.elementary",
+        "hubkit.ending",
         "hubkit.files",
         "hubkit.hub",
         "hubkit.hub_errors",

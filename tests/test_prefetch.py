@@ -184,7 +184,7 @@ def test_more_repositories_come_along(site):
     assert (newest[1], first[1]) == ("v1.1", "v1.0") and newest[0] != first[0]
     assert "export HF_HUB_OFFLINE=1\n" in said
     assert site.rows(None, HF_HUB_OFFLINE="1")[0].startswith(newest[0])
-    assert "has no lab/none" in site.refused(*prefetch_arguments(), "--model", "lab/none")
+    assert "has no model lab/none" in site.refused(*prefetch_arguments(), "--model", "lab/none")
 
 
 @pytest.mark.slow

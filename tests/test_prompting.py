@@ -2,12 +2,14 @@
 
 import ast
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, RobertaConfig, RobertaForMaskedLM
 
 from hubkit.errors import UserError
+from hubkit.hub import Commit
 from hubkit.models.loading import architecture_files, read_config
 from hubkit.prompting import find_model, load_generator
 from hubkit.tokenizers import make_tokenizer, save_tokenizer
@@ -168,6 +170,17 @@ def test_a_folder_has_no_revision(tmp_path):
     assert find_model(str(tmp_path)) == tmp_path
     with pytest.raises(UserError, match=r"--revision: .* is a folder and has none"):
         find_model(str(tmp_path), "v1.0.0")
+
+
+def test_a_repository_may_be_followed_by_its_revision(monkeypatch):
+    asked = []
+    monkeypatch.setattr("hubkit.hub.resolve", lambda *what: asked.append(what) or Commit(what[0], "c" * 40, None))
+    monkeypatch.setattr("hubkit.hub.fetch_model", lambda repo, revision: Path(repo, revision[:1]))
+    for name, revision in (("lab/x", None), ("lab/x@v1.0.0", None), ("lab/x", "main")):
+        assert find_model(name, revision) == Path("lab/x/c")
+    assert asked == [("lab/x", None, "model"), ("lab/x", "v1.0.0", "model"), ("lab/x", "main", "model")]
+    with pytest.raises(UserError, match=r"--revision: lab/x@v1\.0\.0 names one already; leave one of them out"):
+        find_model("lab/x@v1.0.0", "main")
 
 
 def test_files_of_an_architecture_stand_alone():

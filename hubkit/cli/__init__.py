@@ -24,7 +24,8 @@ from hubkit.cli import (
     train,
     vary,
 )
-from hubkit.cli.output import quiet_libraries
+from hubkit.cli.output import set_up_libraries
+from hubkit.ending import orderly_end
 from hubkit.errors import UserError
 
 
@@ -85,10 +86,14 @@ app.add_typer(hub.app, name="hub")
 
 
 def main() -> None:
-    """Run the command line; what a user can mend ends in one line on stderr and a non-zero exit status."""
-    quiet_libraries()
+    """Run the command line; what a user can mend ends in one line on stderr and a non-zero exit status.
+
+    SIGTERM and SIGHUP end it as Ctrl-C does, with what it started and its temporary folders.
+    """
+    set_up_libraries()
     try:
-        app()
+        with orderly_end():
+            app()
     except UserError as error:
         fail(str(error), 1)
 

@@ -113,7 +113,6 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check a corpus: make its rows again where that can be done, else compare hashes. Ends with 1 if it is wrong."""
-    from hubkit.cores import usable_cores
     from hubkit.corpora.verify import verify as verify_folder
     from hubkit.corpora.verify import weakest
     from hubkit.corpora.verify_hub import verify_repo
@@ -129,7 +128,7 @@ def verify(
         options = {
             "builder_file": builder,
             "sources": sources or (),
-            "workers": usable_cores() if workers is None else workers,
+            "workers": workers,
             "progress": progress,
         }
         findings = (

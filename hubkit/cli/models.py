@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A model on the Hub, or a model folder.")],
+    model: Annotated[str, typer.Argument(help="OWNER/NAME[@REVISION] on the Hub, or a model folder.")],
     metric: Annotated[
         list[str] | None,
         typer.Option(help="An evaluation by name; may be given several times (default: those of its recipe)."),
@@ -32,20 +32,19 @@ def evaluate(
     """
     from hubkit.evaluation.run import add_evaluation, evaluate_model, write_evaluation
     from hubkit.evaluation.tables import evaluation_table
-    from hubkit.hub import fetch_model, resolve
+    from hubkit.prompting import find_model
 
-    folder, local = Path(model), Path(model).is_dir()
+    local = Path(model).is_dir()
     if local and push:
         raise UserError(f"--push: {model} is a folder; publish it with hubkit publish {model} OWNER/NAME")
-    if not local:
-        folder = fetch_model(model, resolve(model, revision, "model").revision)
+    folder = find_model(model, revision)
     with progress_bar("rows") as progress:
         evaluation = evaluate_model(folder, dataset, limit=limit, progress=progress, names=metric or ())
     show_json(evaluation) if as_json else show(evaluation_table(evaluation))
     if push:
         from hubkit.publishing.evaluations import publish_evaluation
 
-        release = publish_evaluation(folder, model, evaluation, progress=say)
+        release = publish_evaluation(folder, model.partition("@")[0], evaluation, progress=say)
         say(f"{release.url} at {release.commit[:12]}")
     if local and dataset is None and limit is None:
         (add_evaluation if metric else write_evaluation)(folder, evaluation)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hubkit.cores import calm_threads
+
 LINE_SECONDS = 30.0
 """How often work that takes long says in a log how far it is."""
 
@@ -33,10 +35,14 @@ def next_step(command: str) -> None:
         say(f"next: {command}")
 
 
-def quiet_libraries() -> None:
-    """Have the libraries draw no progress bars where nobody watches; to be called before they are imported."""
+def set_up_libraries() -> None:
+    """Have the libraries draw no progress bars where nobody watches, and their threads wait without spinning.
+
+    To be called before they are imported, by whatever a command begins with.
+    """
     import logging
 
+    calm_threads()
     if not sys.stderr.isatty():
         for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
             os.environ.setdefault(name, "1")

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def prompt(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A model on the Hub, or a model folder.")],
+    model: Annotated[str, typer.Argument(help="OWNER/NAME[@REVISION] on the Hub, or a model folder.")],
     text: Annotated[
         str | None, typer.Argument(help="What to continue (default: asked for, or lines of stdin).")
     ] = None,

@@ -44,7 +44,7 @@ def run(
     revision: Annotated[str | None, typer.Option(help="Revision of the Space (default: newest).")] = None,
     port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1 (default: 7860, or a free one).")] = None,
 ) -> None:
-    """Serve a Space on this machine until Ctrl-C. This runs the Space's own code."""
+    """Serve a Space on this machine until Ctrl-C or SIGTERM. This runs the Space's own code."""
     from hubkit.demo import RunningSpace, fetch_space
 
     try:
@@ -53,6 +53,6 @@ def run(
             with RunningSpace(folder, port) as running:
                 show(running.url)
                 say("Ctrl-C stops it")
-                raise typer.Exit(running.process.wait())
+                raise typer.Exit(running.wait())
     except KeyboardInterrupt:  # at whatever moment: it is how one ends a server
         say("stopped")

@@ -22,9 +22,8 @@ def train(
 
     read_recipe(recipe, overrides or ())
     # Read and checked before the slow imports: a typing error costs no waiting.
-    from hubkit.train import calm_threads, leaving, main
+    from hubkit.train import leaving, main
 
-    calm_threads()
     with leaving():
         from hubkit.training.launching import launch
 

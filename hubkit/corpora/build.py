@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from hubkit.cores import usable_cores
 from hubkit.corpora.builder import MAX_FAILURES, CorpusBuilder, full_disk
 from hubkit.corpora.cluster.queue import check_no_jobs
-from hubkit.corpora.executors import WorkerLost, Workers
+from hubkit.corpora.executors import SMALL_BYTES, WorkerLost, Workers
 from hubkit.corpora.job import Job
 from hubkit.corpora.layout import LOCK, WORK, shard_plan
 from hubkit.corpora.manifest import MANIFEST, Manifest, read_manifest
@@ -21,9 +21,6 @@ from hubkit.corpora.shards import check_schema
 from hubkit.corpora.stages import finish
 from hubkit.errors import UserError
 from hubkit.files import sweep_temporary
-
-SMALL_BYTES = 32 << 20
-"""A corpus with less than this is made by one process sooner than others have started."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is in all."""

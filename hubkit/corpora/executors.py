@@ -12,9 +12,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.pool import ExceptionWithTraceback  # pyright: ignore[reportAttributeAccessIssue]
 from queue import SimpleQueue
-from types import FrameType
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, Self
 
+from hubkit.ending import ENDS, orderly_end
 from hubkit.errors import UserError
 
 Task = Callable[[Any, Callable[[int], None]], Any]
@@ -22,6 +22,10 @@ Task = Callable[[Any, Callable[[int], None]], Any]
 
 Message = tuple[Literal["advanced", "done", "failed", "idle"], Any]
 """What is heard of another process: how far it got, what an item gave, why one failed, that no item is left for it."""
+
+
+SMALL_BYTES = 32 << 20
+"""Rows of fewer bytes than this are made by one process sooner than others have started."""
 
 
 class WorkerLost(UserError):
@@ -32,8 +36,8 @@ class Workers:
     """Processes that do items of work: this one, and others, which start with the first items worth it and then stay.
 
     This one has imported everything already and so begins at once; while it is at an item, it hears of the others
-    whenever that item tells how far it is. A context: when it ends, or an item fails, or SIGTERM comes, the others end
-    at once, whatever they are doing.
+    whenever that item tells how far it is. A context: when it ends, or an item fails, or a signal to end comes, the
+    others end at once, whatever they are doing.
     """
 
     def __init__(self, task: Task, workers: int):
@@ -45,7 +49,8 @@ class Workers:
         """
         self._task, self._workers = task, workers
         self._others: list[_Other] = []
-        self._orderly = _orderly_end()
+        # Else Python's resource tracker complains of the locks that are left.
+        self._orderly = orderly_end()
 
     def run(
         self,
@@ -214,35 +219,14 @@ def run_local(
 
 
 @contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Have SIGTERM raise `SystemExit`, unless somebody handles it already.
-
-    By default it ends this process on the spot, and Python's resource tracker complains of the locks that it leaves.
-    """
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C and SIGTERM for later: a process that is half started because of them complains.
+    """Keep Ctrl-C and signals to end for later: a process that is half started because of them complains.
 
     The processes started meanwhile never see a Ctrl-C, for it is the parent's to handle: they inherit that this thread
     blocks it. That alone does not keep it from this process, where another thread, such as one of Arrow's, may take it.
     """
     came: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDS)}
     if threading.current_thread() is not threading.main_thread():
         handlers.clear()
     held = {number: handler for number, handler in handlers.items() if callable(handler)}

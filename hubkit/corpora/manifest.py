@@ -68,7 +68,7 @@ class PairOverlap(Spec):
 
 
 class Overlap(Spec):
-    """What the splits have in common; see :mod:`hubkit.corpora.overlap`."""
+    """What the splits of a config have in common; see :mod:`hubkit.corpora.overlap`."""
 
     column: str
     unit: Literal["words", "items"]
@@ -134,7 +134,8 @@ class Manifest(Spec):
     facts: dict[str, Any]
     reports: list[str]
     """Files beside this one that say more, such as `quarantine.jsonl`; they are not published."""
-    overlap: Overlap | None
+    overlaps: list[Overlap]
+    """Of each config whose splits were compared; those of different configs never are."""
     splits: Annotated[dict[SplitKey, SplitRecord], Field(min_length=1)]
 
     @field_validator("spec")

@@ -93,7 +93,7 @@ def _manifest(job: Job) -> Manifest:
         sources=[SourceRecord(**source._asdict()) for source in builder.sources()],
         facts=builder.facts(),
         reports=sorted(_reports(job)),
-        overlap=_overlap(job) if plan.overlap else None,
+        overlaps=_overlaps(job) if plan.overlap else [],
         splits={split: _split_record(job, split) for split in job.rows},
     )
 
@@ -117,11 +117,12 @@ def _split_record(job: Job, split: str) -> SplitRecord:
     )
 
 
-def _overlap(job: Job) -> "overlap.Overlap | None":
+def _overlaps(job: Job) -> "list[overlap.Overlap]":
     def sketches(split: str) -> list[Path]:
         return [overlap.sketch_path(job.folder, shard) for shard in job.shards if shard.split == split]
 
-    return overlap.report(job.builder.schema, {split: sketches(split) for split in job.rows if sketches(split)})
+    found = overlap.report(job.builder.schema, {split: sketches(split) for split in job.rows if sketches(split)})
+    return [found] if found else []
 
 
 def _reports(job: Job) -> dict[str, Callable[[Path], object]]:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hubkit.cores import usable_cores
 from hubkit.corpora.builder import CorpusBuilder
 from hubkit.corpora.checking import VERDICTS, Check, Finding, Part
-from hubkit.corpora.executors import run_local
+from hubkit.corpora.executors import SMALL_BYTES, run_local
 from hubkit.corpora.hashing import BLOCK_ROWS, rows_sha256
 from hubkit.corpora.layout import Shard
 from hubkit.corpora.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
@@ -40,7 +41,7 @@ def verify(
     *,
     builder_file: str | None = None,
     sources: Sequence[Path] = (),
-    workers: int = 1,
+    workers: int | None = 1,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     elsewhere: Elsewhere | None = None,
     family: type[CorpusBuilder] | None = None,
@@ -52,7 +53,7 @@ def verify(
         shards: How many of each split to make again; None is all of them. Of the others only the files are compared.
         builder_file: A file with the builder, if it is none that is installed.
         sources: Files and folders among which the sources may be, for rows that were read from outside.
-        workers: Processes.
+        workers: Processes; None is one a core where there is enough to do for several.
         progress: Hears of rows as they are checked.
         elsewhere: Where the shards are that are not chosen, if not in the folder.
         family: The builder itself, if it is in no file; for one worker.
@@ -65,10 +66,12 @@ def verify(
     """
     if shards is not None and shards < 1:
         raise UserError(f"shards: {shards} is less than one; give a number or all")
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise UserError(f"workers: {workers} is less than one")
     manifest = read_manifest(folder)
     full = chosen(manifest, shards)
+    if workers is None:
+        workers = usable_cores() if sum(part.record.bytes for part in full) >= SMALL_BYTES else 1
     findings: dict[str, Finding] = {}
     with tempfile.TemporaryDirectory(prefix="hubkit-verify-") as work:
         check = make_check(folder, manifest, builder_file, sources, Path(work).resolve(), family)

@@ -9,12 +9,16 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from hubkit.ending import exit_status
 from hubkit.errors import UserError
 from hubkit.hub import resolve
 from hubkit.hub_errors import explained
 from hubkit.ports import free_port
 
 DEFAULT_PORT = 7860
+_ATTENDED = Path(__file__).with_name("attended.py")
+_PATIENCE = 10.0
+"""Seconds that an app which is told to end has for it."""
 
 
 def fetch_space(repo: str, folder: Path, revision: str | None = None) -> Path:
@@ -33,7 +37,10 @@ def fetch_space(repo: str, folder: Path, revision: str | None = None) -> Path:
 
 
 class RunningSpace:
-    """A Space served by a process of its own; as a context manager it stops at the end."""
+    """A Space served by a process of its own; as a context manager it stops at the end.
+
+    That process ends with this one even if this one is killed.
+    """
 
     def __init__(self, folder: Path, port: int | None = None, log: Path | None = None):
         """Start the Space and wait until it answers.
@@ -62,8 +69,9 @@ class RunningSpace:
         }
         output = log.open("wb") if log else sys.stderr
         self.process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=folder, env=os.environ | settings, stdout=output, stderr=subprocess.STDOUT
-        )
+            [sys.executable, _ATTENDED], cwd=folder, env=os.environ | settings,
+            stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
         if log:
             output.close()
         try:
@@ -79,7 +87,7 @@ class RunningSpace:
             if self.process.poll() is not None:
                 said = log.read_text(errors="replace").strip() if log else ""
                 last = f": {said.splitlines()[-1]}" if said else ""
-                raise UserError(f"the Space ended by itself with status {self.process.returncode}{last}")
+                raise UserError(f"the Space ended by itself with status {exit_status(self.process.returncode)}{last}")
             try:
                 with urllib.request.urlopen(self.url, timeout=5) as answer:  # noqa: S310
                     if answer.status == 200:
@@ -88,15 +96,21 @@ class RunningSpace:
                 time.sleep(0.2)
         raise UserError(f"the Space did not answer at {self.url} within {seconds:.0f} seconds")
 
+    def wait(self) -> int:
+        """Wait until the app ends by itself, and return its exit status, which for a signal is 128 + its number."""
+        return exit_status(self.process.wait())
+
     def stop(self) -> None:
         """Stop the process, gently first."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
 
     def __enter__(self) -> "RunningSpace":
         return self

@@ -51,8 +51,7 @@ def exact_match(subject: Subject) -> list[dict[str, Any]]:
         UserError: The model is no causal one that reads forward, its recipe doesn't say where an answer begins, or the
             test split can't be read as the training was.
     """
-    spec, reading = subject.causal(NAME, "it continues no text; evaluate mask_filling")
-    _check(spec, reading)
+    spec, reading = check(subject)
     objective = spec.make(subject.tokenizer)
     data = subject.dataset
     with tempfile.TemporaryDirectory() as spare:
@@ -80,8 +79,13 @@ def exact_match(subject: Subject) -> list[dict[str, Any]]:
     ]
 
 
-def _check(spec: CausalSpec, reading: ReadingSpec) -> None:
-    """Refuse a training that doesn't say what is given and what is to be written."""
+def check(subject: Subject) -> tuple[CausalSpec, ReadingSpec]:
+    """Return what the model was asked for in training, and how its sequences were cut.
+
+    Raises:
+        UserError: It is a masked model, or its recipe doesn't say what is given and what is to be written.
+    """
+    spec, reading = subject.causal(NAME, "it continues no text; evaluate mask_filling")
     if spec.direction not in ("forward", "both"):
         raise UserError(
             f"evaluation {NAME}: the model was trained {spec.direction}, and the answer stands behind what is given; "
@@ -97,6 +101,7 @@ def _check(spec: CausalSpec, reading: ReadingSpec) -> None:
             f"evaluation {NAME}: the recipe reads windows, which begin anywhere; evaluate perplexity, or train with "
             "reading.form=rows"
         )
+    return spec, reading
 
 
 def _ask(subject: Subject, objective: Causal, sequences: Sequences) -> tuple[list[Answered], int]:

@@ -21,7 +21,7 @@ def mask_filling(subject: Subject) -> list[dict[str, Any]]:
     """
     from hubkit.evaluation.mask_filling import ask_about_worlds
 
-    _need_masks(subject, "mask_filling")
+    check_masks(subject, "mask_filling")
     texts, guesses = _texts(subject), _guesses(subject)
     scores = ask_about_worlds(subject.model, subject.tokenizer, texts, guesses, progress=subject.progress)
     rows, skipped = scores["rows"], scores["skipped"]
@@ -46,7 +46,7 @@ def number_recovery(subject: Subject) -> list[dict[str, Any]]:
     """
     from hubkit.evaluation.numeric import recover_numbers
 
-    _need_masks(subject, "number_recovery")
+    check_masks(subject, "number_recovery")
     model: Any = subject.model
     scores = recover_numbers(
         model, subject.tokenizer, _texts(subject), _guesses(subject), progress=subject.progress
@@ -55,7 +55,12 @@ def number_recovery(subject: Subject) -> list[dict[str, Any]]:
     return [result(subject, "fill-mask", question, scores["rows"], scores["skipped"], scores["number"], [_RMSE])]
 
 
-def _need_masks(subject: Subject, evaluation: str) -> None:
+def check_masks(subject: Subject, evaluation: str) -> None:
+    """Refuse a model that fills no masks.
+
+    Raises:
+        UserError: It is one that continues text.
+    """
     if subject.recipe["objective"]["name"] == "causal":
         raise UserError(
             f"evaluation {evaluation}: {subject.lineage['name']} was trained to continue text and fills no masks; "

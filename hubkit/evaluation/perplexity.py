@@ -47,9 +47,18 @@ def perplexity(subject: Subject) -> list[dict[str, Any]]:
     Raises:
         UserError: It is a masked model, or the test split can't be read as the training was.
     """
-    spec, reading = subject.causal(NAME, "a text has no probability to it; evaluate mask_filling, or its loss")
+    spec, reading = check(subject)
     with tempfile.TemporaryDirectory() as spare:
         return _perplexity(subject, spec, reading, Path(spare))
+
+
+def check(subject: Subject) -> tuple[CausalSpec, ReadingSpec]:
+    """Return what the model was asked for in training, and how its sequences were cut.
+
+    Raises:
+        UserError: It is a masked model.
+    """
+    return subject.causal(NAME, "a text has no probability to it; evaluate mask_filling, or its loss")
 
 
 def _perplexity(subject: Subject, spec: CausalSpec, reading: ReadingSpec, spare: Path) -> list[dict[str, Any]]:

@@ -1,16 +1,20 @@
 """Evaluates a model folder on the test split of the dataset that it was trained on, or of another one."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hubkit.errors import UserError
+from hubkit.evaluation import exact_match as exact_matches
+from hubkit.evaluation import perplexity as perplexities
 from hubkit.evaluation.exact_match import exact_match
-from hubkit.evaluation.lorenz import mask_filling, number_recovery
+from hubkit.evaluation.lorenz import check_masks, mask_filling, number_recovery
 from hubkit.evaluation.perplexity import perplexity
 from hubkit.evaluation.subject import Progress, Subject, find_subject
 from hubkit.files import write_atomic
+from hubkit.hub import Commit
 
 EVALUATION = "evaluation.json"
 
@@ -21,6 +25,28 @@ EVALUATIONS: dict[str, Callable[[Subject], list[dict[str, Any]]]] = {
     "exact_match": exact_match,
 }
 """Evaluations by the name that recipes use; each returns entries of `evaluation.json`."""
+
+_CHECKS: dict[str, Callable[[Subject], object]] = {
+    "mask_filling": partial(check_masks, evaluation="mask_filling"),
+    "number_recovery": partial(check_masks, evaluation="number_recovery"),
+    "perplexity": perplexities.check,
+    "exact_match": exact_matches.check,
+}
+"""What each of them refuses of a recipe alone, before there is a model or a dataset."""
+
+
+def check_evaluations(recipe: Mapping[str, Any]) -> None:
+    """Refuse a recipe whose evaluations its model could never answer: before the training, not after it.
+
+    Args:
+        recipe: As :meth:`hubkit.training.recipe.Recipe.published` gives it.
+
+    Raises:
+        UserError: Names the evaluation, and what to change.
+    """
+    nowhere = Subject(Path(recipe["name"]), {"name": recipe["name"], "recipe": recipe}, Commit("", "", None))
+    for name in recipe["evaluations"]:
+        _CHECKS[name](nowhere)
 
 
 def evaluate_model(

@@ -2,14 +2,12 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hubkit.ending import call
 from hubkit.errors import UserError
 from hubkit.files import write_atomic
 from hubkit.lineage.remaking import Remaking, Step
@@ -17,8 +15,6 @@ from hubkit.lineage.remaking import Remaking, Step
 STATE = "reproduce.json"
 _PROGRAMS = {"hubkit": "hubkit", "hf": "huggingface_hub.cli.hf"}
 """Modules that are run by this interpreter, whatever PATH says."""
-_PATIENCE = (5.0, 60.0)
-"""Seconds that an interrupted command has to end: before it is told again, and before it is killed."""
 
 
 def run(remaking: Remaking, folder: Path, say: Callable[[str], None]) -> None:
@@ -78,24 +74,7 @@ def _note(folder: Path, state: dict[str, Any]) -> None:
 
 
 def _call(step: Step, folder: Path) -> int:
-    """Run one command and return its exit status; an interrupted one is waited for, until it has tidied up."""
+    """Run one command and return its exit status."""
     program, *arguments = step.command
     command = [sys.executable, "-m", _PROGRAMS[program], *arguments]
-    environment = os.environ | {"HUBKIT_NESTED": "1"}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=sys.stderr.fileno())
-    try:
-        return process.wait()
-    except BaseException:
-        _end(process)
-        raise
-
-
-def _end(process: subprocess.Popen) -> None:
-    """Wait for a command that Ctrl-C has reached too; tell it again if it did not, and at last kill it."""
-    for seconds in _PATIENCE:
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.wait(seconds)
-            return
-        process.send_signal(signal.SIGINT)
-    process.kill()
-    process.wait()
+    return call(command, cwd=folder, env=os.environ | {"HUBKIT_NESTED": "1"}, stdout=sys.stderr.fileno())

@@ -57,7 +57,7 @@ class DataFolder(CorpusSource):
             summary=SUMMARY,
             license=license if isinstance(license, str) else "unknown",
             origin="files",
-            overlap=configs[0].overlap() if len(configs) == 1 else None,  # there is room for one
+            overlaps=[overlap for config in configs if (overlap := config.overlap())],
             splits={key: record for config in configs for key, record in config.records().items()},
         )  # fmt: skip
         self._text = manifest.text().encode()

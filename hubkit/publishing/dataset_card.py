@@ -1,5 +1,6 @@
 """What the card of a corpus says: everything from the manifest, and the schema and sizes from the Parquet footers."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,16 +113,38 @@ def _read(statistics: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def shared(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a card says of how much of each split occurs in the first one, where they were compared."""
-    overlap = manifest["overlap"]
-    first = next(iter(manifest["splits"]))
+    """Return what a card says of how much of each split occurs in the first one of its config."""
+    compared = {_config_of(split) for overlap in manifest["overlaps"] for split in overlap["repeats"]}
+    splits = Counter(map(_config_of, manifest["splits"]))
+    return {
+        "overlaps": [_overlap(overlap, manifest["columns"]) for overlap in manifest["overlaps"] if overlap["pairs"]],
+        "uncompared": any(count > 1 and config not in compared for config, count in splits.items()),
+    }
+
+
+def _config_of(split: str) -> str | None:
+    """Return the config that a manifest's name of a split begins with; None is the default one."""
+    return split.rpartition("/")[0] or None
+
+
+def _overlap(overlap: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a card says of one config."""
+    first = next(iter(overlap["repeats"]))
+    config = _config_of(first)
     pairs = [
         pair | {"share": pair["shared"] / pair["ngrams"] if pair["ngrams"] else None}
-        for pair in (overlap or {"pairs": []})["pairs"]
+        for pair in overlap["pairs"]
         if pair["other"] == first
     ]
-    # Rows of fewer words or items, such as short strings without blanks, have no n-gram to say anything about.
-    return {"pairs": pairs, "grams": any(pair["ngrams"] for pair in pairs)}
+    return {
+        **overlap,
+        "config": config or "default",
+        "first": first,
+        "columns": sum(column.get("config") == config for column in columns),
+        "pairs": pairs,
+        # Rows of fewer words or items, such as short strings without blanks, have no n-gram to say anything about.
+        "grams": any(pair["ngrams"] for pair in pairs),
+    }
 
 
 def _domains(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:

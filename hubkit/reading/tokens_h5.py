@@ -35,12 +35,22 @@ class FlatTokens:
         except OSError as error:
             raise UserError(f"{field}: can't read {path} as HDF5: {error}; check the path") from None
         rows: dict[str, h5py.Dataset] = {}
+        others: list[str] = []
 
         def note(name: str, item: object) -> None:
-            if isinstance(item, h5py.Dataset) and item.ndim == 1 and item.dtype.kind in "ui":
+            if not isinstance(item, h5py.Dataset):
+                return
+            if item.ndim == 1 and item.dtype.kind in "ui":
                 rows[name] = item
+            else:
+                others.append(f"{name}: {item.dtype} of shape {item.shape}")
 
         file.visititems(note)
+        if not rows:
+            there = "; ".join(others) or "nothing"
+            raise UserError(
+                f"{field}: {path} has no row of integers (it has {there}); write the tokens as one dimension"
+            )
         self._dataset = rows[self._chosen(sorted(rows), dataset)]
 
     def __len__(self) -> int:
@@ -74,7 +84,7 @@ class FlatTokens:
             return names[0]
         if dataset is not None and dataset.strip("/") in names:
             return dataset.strip("/")
-        there = f"it has {', '.join(names)}" if names else "it has no row of integers"
+        there = f"it has {', '.join(names)}"
         if dataset is None:
             raise UserError(f"{self._choice}: which one of {self._path} holds the tokens? ({there})")
         raise UserError(f"{self._choice}: {self._path} has no {dataset!r} of one dimension ({there})")

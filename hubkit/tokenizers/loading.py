@@ -1,11 +1,11 @@
 """Where tokenizers come from: by name, from a folder or a file, from the Hub, or made in this process."""
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hubkit.errors import UserError
+from hubkit.hub import names_repository
 from hubkit.tokenizers import TOKENIZERS, make_tokenizer
 from hubkit.tokenizers.characters import are_characters
 
@@ -100,7 +100,7 @@ def find_files(where: str) -> dict[str, Path]:
     if path.is_file():
         beside = path.with_name(TOKENIZER_FILES[1])
         return {TOKENIZER_FILES[0]: path} | ({beside.name: beside} if beside.is_file() else {})
-    if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", where) and not where.endswith(".json"):
+    if names_repository(where) and not where.endswith(".json"):
         return _files_in(_download(where), where)
     raise UserError(
         f"tokenizer: {where!r} is no folder, no file and no repository OWNER/NAME "

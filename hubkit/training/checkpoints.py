@@ -50,7 +50,7 @@ def save_checkpoint(
             write_atomic(unfinished / STATE, json.dumps(members))
             unfinished.rename(final)
             for old in checkpoints(folder)[:-keep]:
-                if not backup or _step(old) % backup:
+                if not backup or step_of(old) % backup:
                     shutil.rmtree(old)
             _sweep_best(folder)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
@@ -66,7 +66,7 @@ def checkpoints(folder: Path) -> list[Path]:
     """Return the complete checkpoints, oldest first."""
     if not folder.is_dir():
         return []
-    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=_step)
+    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=step_of)
 
 
 def _free(folder: Path) -> str:
@@ -75,7 +75,8 @@ def _free(folder: Path) -> str:
     return f"{shutil.disk_usage(there).free / 1e6:,.1f} MB"
 
 
-def _step(path: Path) -> int:
+def step_of(path: Path) -> int:
+    """Return how many optimizer steps a checkpoint has behind it."""
     match = _NAME.fullmatch(path.name)
     assert match
     return int(match[1])

@@ -6,6 +6,7 @@ forward pass, so that no more than one chunk's logits exist at a time and the he
 without chunks (the idea of Liger Kernel, arXiv 2410.10989, and of Wijmans et al., arXiv 2411.09009).
 """
 
+from importlib.util import find_spec
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hubkit.data.objectives.base import IGNORED
+
+if find_spec("triton"):
+    from hubkit.training.cross_entropy_kernel import cross_entropy_
+else:
+    cross_entropy_ = None
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -25,13 +31,14 @@ def chunk_loss(model: "PreTrainedModel", chunk: int) -> None:
     A model whose head is more than one linear map of its body's last hidden state, such as a masked one, is left alone.
 
     Args:
-        model: Of transformers' kind: it has a body, and gets targets as `shift_labels`. Its `forward` is replaced.
+        model: Of transformers' kind: it has a body, and gets targets as `shift_labels`. Its `forward` is
+            replaced, and its head's.
         chunk: Tokens at once.
     """
     body, head = model.base_model, model.get_output_embeddings()
     if body is model or not isinstance(head, nn.Linear) or head is not getattr(model, "lm_head", None):
         return
-    plain = model.forward
+    plain, head_alone = model.forward, head.forward
 
     def forward(self: Any, labels: Tensor | None = None, shift_labels: Tensor | None = None, **inputs: Any) -> Any:
         if shift_labels is None:
@@ -39,9 +46,15 @@ def chunk_loss(model: "PreTrainedModel", chunk: int) -> None:
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
         hidden = body(**{"use_cache": False, **inputs}).last_hidden_state
-        return CausalLMOutputWithPast(loss=chunked_cross_entropy(hidden, head.weight, head.bias, shift_labels, chunk))
+        return CausalLMOutputWithPast(loss=head(hidden, shift_labels))
 
-    model.forward = MethodType(forward, model)
+    def head_forward(self: nn.Linear, hidden: Tensor, targets: Tensor | None = None) -> Tensor:
+        # The head itself is called: where weights are shared out over processes, that gathers its own.
+        if targets is None:
+            return head_alone(hidden)
+        return chunked_cross_entropy(hidden, self.weight, self.bias, targets, chunk)
+
+    model.forward, head.forward = MethodType(forward, model), MethodType(head_forward, head)
 
 
 def chunked_cross_entropy(
@@ -99,11 +112,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         of_hidden = []
         for part, asked in zip(hidden.split(chunk), targets.split(chunk), strict=True):
             narrow = part.to(dtype)
-            loss, gradient = _loss_and_gradient(F.linear(narrow, head).float(), bias, asked, needed)
+            loss, gradient = _loss_and_gradient(F.linear(narrow, head), bias, asked, needed)
             total = total + loss
             if gradient is not None:
                 if of_bias is not None:
-                    of_bias += gradient.sum(0)
+                    of_bias += gradient.sum(0, dtype=torch.float32)
                 gradient = gradient.to(dtype)
                 of_hidden.append((gradient @ head).to(hidden.dtype))
                 of_weight += gradient.T @ narrow
@@ -126,7 +139,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 def _loss_and_gradient(
     logits: Tensor, bias: Tensor | None, targets: Tensor, needed: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the summed loss of logits (N, V) in fp32, and its gradient for them."""
+    """Return the summed loss of logits (N, V), taken in fp32, and its gradient for them; that may take their place."""
+    if logits.is_cuda and cross_entropy_ is not None:
+        losses = cross_entropy_(logits, bias, targets, IGNORED, needed)
+        return losses.sum(), logits if needed else None
+    logits = logits.float()
     if bias is not None:
         logits = logits + bias.float()
     counts = (targets != IGNORED)[:, None]

@@ -29,6 +29,10 @@ class History:
         points = [(r["step"], r[name]) for r in self.records if r.get(name) is not None]
         return [step for step, _ in points], [value for _, value in points]
 
+    def latest(self, name: str) -> float | None:
+        """Return the value that was noted last, or None."""
+        return next((r[name] for r in reversed(self.records) if r.get(name) is not None), None)
+
     def write(self, folder: Path, title: str) -> None:
         """Write `curve.csv` and `curve.png`."""
         text = io.StringIO()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hubkit.ending import exit_status
 from hubkit.errors import UserError
 from hubkit.training.stopping import EX_TEMPFAIL
 
@@ -44,9 +45,7 @@ def launch(module: str, main: Main, arguments: Sequence[str]) -> int:
     told = _configured(module, arguments)
     several = told.use_deepspeed or told.use_fsdp or told.multi_gpu
     if several and not told.cpu:
-        command = [sys.executable, "-m", module, *arguments]
-        # In a group of its own each: so a signal to ours comes to each just once.
-        return _watched([subprocess.Popen(command, env=told_it, process_group=0) for told_it in _environments(told)])
+        return _run([sys.executable, "-m", module, *arguments], _environments(told))
     from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 
     os.environ.update(prepare_simple_launcher_cmd_env(told)[1])
@@ -101,18 +100,27 @@ def _environments(told: Namespace) -> list[dict[str, str]]:
     return [common | {"RANK": str(machine * here + local), "LOCAL_RANK": str(local)} for local in range(here)]
 
 
-def _watched(processes: Sequence[subprocess.Popen[Any]]) -> int:
-    """Wait for processes, pass signals on to them, and return the exit status of the whole."""
-    with _passing_on(processes) as passed:
-        while any(process.poll() is None for process in processes) and not _is_over(processes, passed):
-            time.sleep(0.05)
-        failed = _failed(processes, passed)
-        # Without one of them, the others may wait for it for ever.
-        _end(processes, _PATIENCE if failed is not None else _LONG_PATIENCE)
+def _run(command: Sequence[str], environments: Sequence[dict[str, str]]) -> int:
+    """Run a command in several environments, pass signals on to its processes, and return the status of the whole."""
+    processes: list[subprocess.Popen[Any]] = []
+    try:
+        with _passing_on(processes) as passed:
+            for environment in environments:
+                # In a group of its own each: so a signal to ours comes to each just once.
+                processes.append(subprocess.Popen(command, env=environment, process_group=0))
+                for number in tuple(passed):  # before this one was there
+                    processes[-1].send_signal(number)
+            while any(process.poll() is None for process in processes) and not _is_over(processes, passed):
+                time.sleep(0.05)
+            failed = _failed(processes, passed)
+            # Without one of them, the others may wait for it for ever.
+            _end(processes, _PATIENCE if failed is not None else _LONG_PATIENCE)
+    finally:  # where a signal ends this process that is not passed on, such as a terminal's that closes
+        _end(processes, 0)
     if failed is None:
         failed = _failed(processes, passed | {signal.SIGTERM, signal.SIGKILL})
     if failed is not None:
-        return failed if failed >= 0 else 128 - failed
+        return exit_status(failed)
     return 0 if all(process.returncode == 0 for process in processes) else EX_TEMPFAIL
 
 

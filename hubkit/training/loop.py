@@ -1,6 +1,5 @@
 """The loop: forward, backward, step; log, evaluate, checkpoint. Knows no objective, architecture or dataset by name."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel
 
@@ -21,9 +19,10 @@ from hubkit.training.chunked_loss import chunk_loss
 from hubkit.training.history import History
 from hubkit.training.losses import add_gradients, mean_loss, reduced
 from hubkit.training.optimizers import MasterAdamW, make_optimizer, narrow
-from hubkit.training.parallel import compile_whole
+from hubkit.training.parallel import compile_whole, tell_deepspeed
 from hubkit.training.recipe import TrainingSpec
 from hubkit.training.schedules import make_scheduler
+from hubkit.training.step_losses import StepLosses
 from hubkit.training.stopping import EarlyStop, Interruption, TimeLimit
 from hubkit.training.throughput import throughput_of
 
@@ -88,7 +87,7 @@ class Loop:
         self.spec, self.folder, self.identity, self.progress, self.say = spec, folder, identity, progress, say
         self.accelerator, self.training, self.validation, self.snippets = accelerator, training, validation, snippets
         self.steps = spec.steps or max(1, round((spec.epochs or 0) * len(training)))
-        if spec.loss_chunk and accelerator.state.deepspeed_plugin is None:  # which gathers a head when it is called
+        if spec.loss_chunk:
             chunk_loss(model, spec.loss_chunk)
         narrow(model, spec.precision, accelerator)
         optimizer = make_optimizer(model, spec, accelerator.device)
@@ -99,7 +98,7 @@ class Loop:
         # A stream's lengths are not known yet; those of the validation sequences are alike.
         length = float(next(iter(validation.values())).sequences.lengths.mean())
         self.throughput = throughput_of(self.steps, model, length, accelerator)
-        _tell_deepspeed(accelerator, training.micro_batch_size, spec.max_grad_norm)
+        tell_deepspeed(accelerator, training.micro_batch_size, spec.max_grad_norm)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         accelerator.register_for_checkpointing(self.schedule)
         self.history, self.step, self.tokens = History(), 0, 0
@@ -108,10 +107,7 @@ class Loop:
         self.best: dict[str, Any] = {"step": 0, "loss": None}
         self.written: list[tuple[int, str]] = []
         """The snippets: step and text of each."""
-        self._unlogged: list[float] = []
-        """Losses of the steps since the last log, as far as they have been fetched from the device."""
-        self._waiting: list[torch.Tensor] = []
-        """Of the steps after those: loss, asked tokens and norm of the gradient, float32 (3,) on the device."""
+        self.losses = StepLosses(accelerator, training, spec.precision == "fp16", self._left)
 
     def run(self, resume: bool = True, further: int | None = None) -> Outcome:
         """Train to the last step, from the newest checkpoint if there is one.
@@ -140,11 +136,11 @@ class Loop:
             while self.step < self.steps and stopped is None:
                 with self.throughput.waiting():
                     batch = next(batches)
-                with self._memory():
+                with self._memory(f"step {self.step + 1}"):
                     self._train(batch)
                 stopped = self._after_step(interruption)
                 self._report()
-        if self._waiting or self._unlogged:
+        if self.losses:
             self._log()
         return self._outcome(stopped)
 
@@ -193,8 +189,10 @@ class Loop:
         return f"max_minutes {self.spec.max_minutes:g} are over"
 
     def _report(self) -> None:
-        speed = str(self.throughput)
-        self.progress(f"training ({speed})" if speed else "training", self.step, self.steps)
+        shown = {"loss": self.history.latest("train_loss"), "validation": self.history.latest("validation_loss")}
+        parts = [f"{name} {loss:.3f}" for name, loss in shown.items() if loss is not None]
+        parts += [speed] if (speed := str(self.throughput)) else []
+        self.progress(f"training ({', '.join(parts)})" if parts else "training", self.step, self.steps)
 
     def _outcome(self, stopped: str | None) -> Outcome:
         kept = self.best["step"] if self._keeps_best else self.step
@@ -227,22 +225,23 @@ class Loop:
         self.optimizer.zero_grad()
         self.tokens += self.training.tokens(self.step)
         self.step += 1
-        norm = norm.full_tensor() if isinstance(norm, DTensor) else torch.as_tensor(norm)
-        norm = norm.to(loss_and_asked.device).float()
-        self._waiting.append(torch.cat([loss_and_asked, norm.reshape(1)]))
+        self.losses.add(loss_and_asked, norm)
 
     @contextmanager
-    def _memory(self) -> Iterator[None]:
+    def _memory(self, what: str) -> Iterator[None]:
         """Say which knob to turn where a device has too little memory."""
         try:
             yield
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            # Of a processor's memory torch has no error of its own.
+            if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator: " not in str(error):
+                raise
+            said = str(error).rpartition("DefaultCPUAllocator: ")[2].split(". ")[0]
             now = self.training.micro_batch_size
             mend = f"lower training.micro_batch_size (now {now})" if now > 1 else "shorten the sequences"
-            said = str(error).split(". ")[0]
             raise UserError(
-                f"step {self.step + 1} needs more memory than {self.accelerator.device} has ({said}): {mend}, or use "
-                f"training.precision=bf16; {self._left}"
+                f"{what} needs more memory than {self.accelerator.device} has ({said}): {mend}, or use "
+                f"training.precision=bf16; {self._left()}"
             ) from None
 
     def _agreed(self, *flags: bool, at_once: bool = False) -> tuple[bool, ...]:
@@ -254,39 +253,6 @@ class Loop:
         mine = torch.tensor([float(flag) for flag in flags], device=self.accelerator.device)
         return tuple(value > 0 for value in reduced(self.accelerator, mine, "sum").tolist())
 
-    def _fetch(self) -> None:
-        """Take losses from the device, as means over the processes; seldom, because the device must finish first.
-
-        Raises:
-            UserError: One is not finite, or nothing was asked in a step. So it is found before the next checkpoint,
-                and the last one is good.
-        """
-        if not self._waiting:
-            return
-        rows = reduced(self.accelerator, torch.stack(self._waiting), "mean").tolist()
-        first = self.step - len(rows) + 1
-        for step, (loss, asked, norm) in enumerate(rows, start=first):
-            if not asked:
-                raise UserError(
-                    f"step {step} asks for no token (sequences {self.training.described(step - 1)}): what should be "
-                    "learnt is not in them; look at objective and dataset, or raise training.batch_size"
-                )
-            if not math.isfinite(loss):
-                raise self._diverged("loss", loss, step)
-            # In fp16 a gradient overflows now and then: accelerate leaves that step out and lowers its scale.
-            if not math.isfinite(norm) and self.spec.precision != "fp16":
-                raise self._diverged("norm of the gradient", norm, step)
-            self._unlogged.append(loss)
-        self._waiting = []
-
-    def _diverged(self, what: str, value: float, step: int) -> UserError:
-        return UserError(
-            f"the {what} is {value} at step {step} (sequences {self.training.described(step - 1)}); lower "
-            "training.learning_rate, lengthen training.schedule.warmup_steps or use training.precision=fp32; "
-            f"{self._left}"
-        )
-
-    @property
     def _left(self) -> str:
         """What there is to go on from, for messages."""
         found = checkpoints(self.folder / "checkpoints")
@@ -294,10 +260,9 @@ class Loop:
 
     def _log(self) -> None:
         """Note the mean training loss of the steps since the last log."""
-        self._fetch()
+        self.losses.fetch(self.step)
         self.throughput.note(self.step, self.tokens)
-        mean = math.fsum(self._unlogged) / len(self._unlogged)
-        self._unlogged = []
+        mean = self.losses.take_mean()
         rate = float(self.schedule.get_last_lr()[0])
         self.history.add(self.step, train_loss=mean, learning_rate=rate)
         measured = {"loss/train": mean, "learning_rate": rate}
@@ -307,10 +272,12 @@ class Loop:
 
     def _evaluate(self) -> None:
         """Note the mean loss an asked token over each set of validation sequences."""
-        self._fetch()
-        losses = {
-            name: mean_loss(self.accelerator, self.model, held_out, name) for name, held_out in self.validation.items()
-        }
+        self.losses.fetch(self.step)
+        with self._memory(f"the evaluation at step {self.step}"):
+            losses = {
+                name: mean_loss(self.accelerator, self.model, held_out, name)
+                for name, held_out in self.validation.items()
+            }
         main = next(iter(losses))
         noted = {
             "validation_loss" if name == main else f"validation_loss_{name}": loss for name, loss in losses.items()
@@ -332,18 +299,19 @@ class Loop:
         # Every process writes them: where weights are sharded, all gather them at once.
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
-        self.written.append((self.step, self.snippets(model, self.step)))
+        with torch.compiler.set_stance("force_eager"):  # else it would be compiled again as the text grows
+            self.written.append((self.step, self.snippets(model, self.step)))
         model.train()
         if self.accelerator.is_main_process:
             sections = (f"## Step {step}\n\n{text}\n" for step, text in self.written)
             write_atomic(self.folder / "snippets.md", "\n".join(sections))
 
     def _save(self) -> None:
-        self._fetch()
+        self.losses.fetch(self.step)
         state = {
             "recipe_sha256": self.identity,
             "history": self.history.records,
-            "unlogged": self._unlogged,
+            "unlogged": self.losses.fetched,
             "tokens": self.tokens,
             "data": self.training.marks(self.step),
             "seconds": self.clock.seconds,
@@ -363,7 +331,7 @@ class Loop:
         self.step, self.tokens = state["step"], state["tokens"]
         self.training.go_to(state["data"])
         self.clock.begin(state["seconds"])
-        self.history, self._unlogged, self.best = History(state["history"]), state["unlogged"], state["best"]
+        self.history, self.losses.fetched, self.best = History(state["history"]), state["unlogged"], state["best"]
         self.written = [(step, text) for step, text in state["snippets"]]
         if self.early_stop and state["early_stop"]:
             self.early_stop.load_state_dict(state["early_stop"])
@@ -389,11 +357,3 @@ class Loop:
                 "training.schedule.minimum, or begin another run with init_from"
             )
         return end
-
-
-def _tell_deepspeed(accelerator: Accelerator, micro_batch_size: int, max_grad_norm: float) -> None:
-    """Tell DeepSpeed, which clips gradients itself, what the recipe says; it sees no loader to count rows by."""
-    plugin = accelerator.state.deepspeed_plugin
-    if plugin is not None:
-        plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = micro_batch_size
-        plugin.deepspeed_config["gradient_clipping"] = max_grad_norm

@@ -156,6 +156,11 @@ class Recipe(Spec):
                 f"objective.name: {self.model.architecture} is a {self.model.kind} model, and the objective "
                 f"{self.objective.name} is for {self.objective.kind} ones; change one of them"
             )
+        if self.tokenizer.startswith("numeric-") and self.objective.kind != "numeric":
+            raise ValueError(
+                f"tokenizer: {self.tokenizer} keeps of a number only that there is one, and {self.model.architecture} "
+                "is not told which; use tokenizer=lorenz, or a numeric_roberta with objective.name=numeric_masked"
+            )
         away = next((data.name for data in self.read if data.repo is None), None)
         if away is not None and (self.evaluations or self.publish_to):
             field = "evaluations" if self.evaluations else "publish_to"

@@ -22,6 +22,7 @@ from hubkit.models.streaming import context_length
 from hubkit.provenance import code_version, library_versions, platform_name, python_version
 from hubkit.randomness import item_seed, stream_key
 from hubkit.tokenizers import save_tokenizer, tokenizer_sha256
+from hubkit.training.checkpoints import checkpoints, step_of
 from hubkit.training.loading import Data, Pins, find_pins, load_data
 from hubkit.training.loop import Loop, Outcome, Progress
 from hubkit.training.parallel import exchange, keep_precision
@@ -61,6 +62,7 @@ def train(
     identity, folder = recipe.identity(*pins.revisions, *filter(None, [weights])), recipe.folder / "model"
     if recipe.resume and recipe.further is None and _is_finished(folder, recipe, identity):
         end_training(accelerator)
+        say("this recipe is trained already; to train it anew, set resume=false")
         return folder
     if not recipe.resume and accelerator.is_main_process:
         shutil.rmtree(recipe.folder / "checkpoints", ignore_errors=True)
@@ -70,10 +72,11 @@ def train(
     model, init_from = _make_model(recipe, tokenizer, data, pins, accelerator)
     parameters = sum(p.numel() for p in model.parameters())
     loop = _loop(recipe, model, tokenizer, data, accelerator, identity, progress, say)
+    if recipe.resume:
+        _say_where_it_begins(recipe, loop.steps, say)
     start_trackers(accelerator, recipe, loop.steps)
     outcome = loop.run(recipe.resume, recipe.further)
-    if outcome.stopped:
-        say(f"stopped at step {outcome.steps}: {outcome.stopped}")
+    say(_in_short(outcome))
     trained, weights = accelerator.unwrap_model(loop.model), loop.weights()
     # Closes the logs, before they are copied, and the group of processes: nobody waits for anybody from here on.
     end_training(accelerator)
@@ -81,6 +84,28 @@ def train(
         lineage = _lineage(recipe, identity, pins, tokenizer, data, parameters, init_from, accelerator, loop, outcome)
         _write(folder, recipe, pins, trained, weights, tokenizer, lineage, outcome)
     return folder
+
+
+def _say_where_it_begins(recipe: Recipe, steps: int, say: Callable[[str], None]) -> None:
+    found = checkpoints(recipe.folder / "checkpoints")
+    if not found:
+        return
+    if step_of(found[-1]) > steps and recipe.further is None:
+        raise UserError(
+            f"training.steps: {found[-1]} has more steps behind it than {steps}; raise it, or give another "
+            "output=FOLDER, or resume=false to start over"
+        )
+    say(f"reading {found[-1]}, to go on from there")
+
+
+def _in_short(outcome: Outcome) -> str:
+    """Return what a run came to, for people."""
+    stopped = f"stopped at step {outcome.steps}: {outcome.stopped}\n" if outcome.stopped else ""
+    kept = f"; the weights of step {outcome.kept_step} are kept" if outcome.kept_step != outcome.steps else ""
+    return (
+        f"{stopped}{outcome.steps:,} steps, {outcome.tokens:,} tokens: training loss {outcome.final_train_loss:.4f}, "
+        f"validation loss {outcome.final_validation_loss:.4f} nats a token{kept}"
+    )
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:

@@ -1,7 +1,6 @@
 """What a run begins with: a tokenizer, and a model with fresh weights or those of another."""
 
 import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubkit.errors import UserError
 from hubkit.files import file_sha256
-from hubkit.hub import Commit, fetch_model, resolve
+from hubkit.hub import Commit, fetch_model, names_repository, resolve
 from hubkit.models.loading import read_config
 from hubkit.tokenizers.loading import is_own, load_tokenizer
 
@@ -25,8 +24,6 @@ _FUNCTION = (
     *("layer_norm_eps", "norm_eps", "rope_theta", "rope_parameters", "use_parallel_residual"),
 )
 """Fields of configs, of one architecture or another, that decide what is computed and no weight's name or shape."""
-
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def find_commit(where: str | None) -> Commit | None:
@@ -45,7 +42,7 @@ def on_hub(where: str | None) -> bool:
     """Tell whether a tokenizer or weights by that name lie on the Hub, and neither here nor elsewhere."""
     if where is None or is_own(where) or Path(where).expanduser().exists():
         return False
-    return _REPOSITORY.fullmatch(where) is not None
+    return names_repository(where)
 
 
 def tokenizer_of(recipe: "Recipe", commit: Commit | None) -> "PreTrainedTokenizerFast":
@@ -244,5 +241,7 @@ def _fetch(where: str, target: Path) -> None:
         raise UserError(
             f"init_from: {where} needs a library that is missing ({error}); pip install hubkit[s3]"
         ) from None
-    except OSError as error:
-        raise UserError(f"init_from: can't read {where}: {error}; check the address and the credentials") from None
+    except Exception as error:  # what the libraries of each store raise, botocore's own without credentials among it
+        said = " ".join(str(error).split()) or type(error).__name__
+        said = "nothing is there" if said in where else said  # where it says no more than what was asked for
+        raise UserError(f"init_from: can't read {where}: {said}; check the address and the credentials") from None

@@ -1,10 +1,13 @@
-"""Measure how fast a model writes on a CPU, one text and one token at a time, beside transformers' GPT-2 of its size.
+"""Measure how fast a model writes on a CPU, one token at a time, beside transformers' GPT-2 of its size.
 
-    python scripts/bench/generation.py [--widths 48 128 384 768] [--threads 1] [--tokens 40] [--repeats 5]
+    python scripts/bench/generation.py [--widths 48 128 384 768] [--batch 1] [--prompt 16] [--tokens 40] [--threads 1]
+        [--repeats 5]
 
 Greedy `generate` with its cache, after a prompt of 16 tokens, over GPT-2's vocabulary of 50,257. A width has a layer
 and a head for each 64 of it (at least three layers and one head), and one table for embedding and head. The recurrent
-models are as wide, with as many layers. The models take turns; a figure is the median.
+models are as wide, with as many layers. The models take turns; a figure is the median, of all texts of the batch
+together, the pass over the prompt included. Beside it stands the speed at which that reads the weights that a token
+needs: the memory's speed bounds what one text can reach, and is measured too.
 """
 
 import argparse
@@ -21,12 +24,14 @@ from hubkit.models.minigpt import MiniGPTConfig, MiniGPTForCausalLM
 from hubkit.models.recurrent import RecurrentConfig, RecurrentForCausalLM
 from machine import in_turns, print_machine
 
-VOCABULARY, PROMPT = 50257, 16
+VOCABULARY = 50257
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how fast a model writes on a CPU.")
     parser.add_argument("--widths", type=int, nargs="+", default=[48, 128, 384, 768])
+    parser.add_argument("--batch", type=int, default=1, help="texts written at once (default: %(default)s)")
+    parser.add_argument("--prompt", type=int, default=16, help="tokens of a prompt (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tokens", type=int, default=40, help="new tokens of a turn (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5)
@@ -34,13 +39,19 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     warnings.filterwarnings("ignore")
     print_machine("torch", "transformers")
-    print(f"{arguments.threads} threads; new tokens a second, and how many times GPT-2's that is")
+    batch, tokens = arguments.batch, arguments.tokens
+    print(f"{arguments.threads} threads, {batch} texts, prompts of {arguments.prompt} tokens")
+    print("new tokens a second, how many times GPT-2's that is, and GB of weights read a second")
     for width in arguments.widths:
         made = models(width)
-        times = in_turns([writing(model, arguments.tokens) for model in made.values()], arguments.repeats)
+        stages = [writing(model, batch, arguments.prompt, tokens) for model in made.values()]
+        memory = torch.zeros(2**26)
+        *times, reading = in_turns([*stages, memory.sum], arguments.repeats)
         print(f"width {width}, {made['gpt2'].num_parameters():,} parameters as GPT-2")
-        for name, seconds in zip(made, times, strict=True):
-            print(f"    {name:<28}{arguments.tokens / seconds:>8,.1f}{times[0] / seconds:>8.2f}")
+        for (name, model), seconds in zip(made.items(), times, strict=True):
+            rate = tokens / seconds
+            print(f"    {name:<28}{batch * rate:>8,.1f}{times[0] / seconds:>8.2f}{rate * weights(model) / 1e9:>8.1f}")
+        print(f"    {'a sum over memory':<44}{memory.nbytes / reading / 1e9:>8.1f}")
     print(f"load average at the end: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
 
 
@@ -62,9 +73,16 @@ def models(width: int) -> dict[str, PreTrainedModel]:
     return {name: model.eval() for name, model in made.items()}
 
 
-def writing(model: PreTrainedModel, tokens: int) -> Callable[[], object]:
-    """Return what writes so many tokens."""
-    prompt = torch.arange(PROMPT)[None]
+def weights(model: PreTrainedModel) -> int:
+    """Return the bytes of weights that each token needs: all but the table of positions (the other is the head too)."""
+    tables = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    unread = sum(table.weight.nbytes for table in tables if len(table.weight) != VOCABULARY)
+    return sum(weight.nbytes for weight in model.parameters()) - unread
+
+
+def writing(model: PreTrainedModel, batch: int, length: int, tokens: int) -> Callable[[], object]:
+    """Return what continues so many prompts of a length by so many tokens."""
+    prompt = torch.arange(batch * length).view(batch, length) % VOCABULARY
     settings: dict[str, Any] = {
         "max_new_tokens": tokens,
         "min_new_tokens": tokens,

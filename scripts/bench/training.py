@@ -14,6 +14,7 @@ large as one alone, without peers:
     accelerate launch --config_file scripts/accelerate/ddp.yaml --num_processes 2 scripts/bench/training.py gpt2-124m
 """
 
+# ruff: noqa: E402
 import argparse
 import os
 import statistics
@@ -24,19 +25,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from hubkit.cores import calm_threads, usable_cores
+
+calm_threads()  # before torch, which reads what it sets
+
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from pydantic import TypeAdapter
 
-from hubkit.cores import usable_cores
 from hubkit.data.batches import Batches, HeldOut, Source
 from hubkit.data.objectives import ObjectiveSpec
 from hubkit.data.reading import Windows
 from hubkit.data.tokens import Sample
 from hubkit.models import ModelSpec
-from hubkit.train import calm_threads
 from hubkit.training.loop import Loop
 from hubkit.training.parallel import exchange
 from hubkit.training.recipe import TrainingSpec
@@ -144,7 +147,6 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=None, help="default: 3 on a CPU, 1 on a GPU")
     parser.add_argument("--alone", action="store_true", help="without peers")
     arguments = parser.parse_args()
-    calm_threads()
     gpu = torch.cuda.is_available()
     torch.set_num_threads(usable_cores())
     if RANK == 0:

@@ -56,6 +56,18 @@ def test_two_workers_find_the_same(finished, walks):
     assert heard[-1] == (6500, 6500)
 
 
+@pytest.mark.parametrize(("small", "processes"), [(32 << 20, 1), (1, 2)], ids=["little to do", "enough to do"])
+def test_processes_are_started_where_there_is_enough_to_do(finished, walks, monkeypatch, small, processes):
+    calls = []
+    monkeypatch.setattr("hubkit.corpora.verify.SMALL_BYTES", small)
+    monkeypatch.setattr("hubkit.corpora.verify.usable_cores", lambda: 2)
+    monkeypatch.setattr(
+        "hubkit.corpora.executors.Workers._share", lambda self, todo, told: calls.append(self._workers) or 0
+    )
+    assert weakest(check(finished, walks, workers=None)) == "regenerated"
+    assert calls == [processes]
+
+
 def test_of_shards_that_are_not_chosen_the_files_are_compared(copy, walks):
     findings = check(copy, walks, shards=1)
     assert sorted(finding.verdict for finding in findings) == ["intact", "intact", "regenerated", "regenerated"]

@@ -168,6 +168,11 @@ def test_what_is_wrong_with_a_file_of_tokens_is_named(flat, tokenizer, tmp_path)
         DatasetSpec(tokens=tmp_path / "nothing.h5").pin()
     with pytest.raises(UserError, match=r"dataset\.held_out: 0\.0001 of the 1000 tokens of en\.h5 is none; raise it"):
         read(DatasetSpec(tokens=flat, held_out=0.0001), tokenizer, tmp_path)
+    with h5py.File(flat.with_name("wide.h5"), "w") as file:
+        file["tokens"] = np.zeros((1, 9), np.int32)
+    wide = DatasetSpec(tokens=flat.with_name("wide.h5"))
+    with pytest.raises(UserError, match=r"no row of integers \(it has tokens: int32 of shape \(1, 9\)\); write the"):
+        read(wide, tokenizer, tmp_path)
     with h5py.File(flat, "a") as file:
         file["tokens"][7] = 300
         file.create_dataset("more", data=np.zeros(500, int))

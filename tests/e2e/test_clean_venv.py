@@ -6,7 +6,6 @@ There it is asked over HTTP, without a token, and computes to the bit what the t
 import json
 import os
 import subprocess
-import sys
 import sysconfig
 import venv
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from hubkit.server import process
 from hubkit.training.checkpoints import checkpoints
 from hubkit.training.recipe import Recipe
 from hubkit.training.starting import load_weights, tokenizer_of
+from tests.warm import warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -106,15 +106,18 @@ def published(tmp_path_factory):
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "ACCELERATE_"))}
     environment = clean | process.client_environment(folder / "hub") | {"HOME": str(folder)}
     build(find("lorenz-tiny", [f"splits.{split}={rows}" for split, rows in SPLITS.items()]), folder / "corpus")
-    hubkit = Path(sys.executable).with_name("hubkit")
-    subprocess.run([hubkit, "publish", "corpus", CORPUS], cwd=folder, env=environment, check=True, capture_output=True)
     for name in MODELS:
         (folder / f"{name}.json").write_text(json.dumps(recipe(name)))
-    command = [sys.executable, HERE / "train_models.py", *(f"{name}.json" for name in MODELS)]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    output = ""
+    with warm(folder / "warm", environment) as bin:
+        for command in (["publish", "corpus", CORPUS], *(["train", f"{name}.json"] for name in MODELS)):
+            done = subprocess.run(
+                [bin / "hubkit", *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=100
+            )
+            assert done.returncode == 0, done.stderr
+            output += done.stdout + done.stderr
     text = find("lorenz-tiny").builder.block("test", 0, 1).rows["text"][0].as_py()
-    yield Published(folder, environment, done.stdout + done.stderr, text)
+    yield Published(folder, environment, output, text)
     process.stop(folder / "hub")
 
 

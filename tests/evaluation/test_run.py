@@ -11,7 +11,13 @@ import torch
 
 from hubkit.cli.models import evaluate
 from hubkit.errors import UserError
-from hubkit.evaluation.run import add_evaluation, evaluate_model, read_evaluation, write_evaluation
+from hubkit.evaluation.run import (
+    add_evaluation,
+    check_evaluations,
+    evaluate_model,
+    read_evaluation,
+    write_evaluation,
+)
 from hubkit.hub import Commit
 from hubkit.models.loading import load_model
 
@@ -129,24 +135,30 @@ WINDOWS = {"objective": {"learn_after": ","}, "reading": {"form": "windows", "le
 UNASKED = {"objective": {"learn": "marked"}, "test": ["{AB}"], "train": ["{AB}"], "loss": [[]]}
 
 
+IMPOSSIBLE = [
+    (MASKED, "perplexity", "small was trained to fill masks (objective masked); a text has no probability to it"),
+    (MASKED, "exact_match", "small was trained to fill masks (objective masked); it continues no text; evaluate"),
+    (BACKWARD, "exact_match", "the model was trained backward, and the answer stands behind what is given"),
+    ({"objective": {}}, "exact_match", "the recipe asks for whole texts, so no row says where an answer begins"),
+    (WINDOWS, "exact_match", "the recipe reads windows, which begin anywhere; evaluate perplexity, or train with"),
+    (
+        {"objective": {}},
+        "mask_filling",
+        "small was trained to continue text and fills no masks; evaluate perplexity",
+    ),
+    (
+        {"objective": {}},
+        "number_recovery",
+        "small was trained to continue text and fills no masks; evaluate perple",
+    ),
+]
+"""What no model of the recipe could ever answer."""
+
+
 @pytest.mark.parametrize(
     ("settings", "name", "message"),
     [
-        (MASKED, "perplexity", "small was trained to fill masks (objective masked); a text has no probability to it"),
-        (MASKED, "exact_match", "small was trained to fill masks (objective masked); it continues no text; evaluate"),
-        (BACKWARD, "exact_match", "the model was trained backward, and the answer stands behind what is given"),
-        ({"objective": {}}, "exact_match", "the recipe asks for whole texts, so no row says where an answer begins"),
-        (WINDOWS, "exact_match", "the recipe reads windows, which begin anywhere; evaluate perplexity, or train with"),
-        (
-            {"objective": {}},
-            "mask_filling",
-            "small was trained to continue text and fills no masks; evaluate perplexity",
-        ),
-        (
-            {"objective": {}},
-            "number_recovery",
-            "small was trained to continue text and fills no masks; evaluate perple",
-        ),
+        *IMPOSSIBLE,
         (UNASKED, "perplexity", "has anything that the training asks for"),
         (UNASKED, "exact_match", "has one piece to be written"),
     ],
@@ -154,6 +166,15 @@ UNASKED = {"objective": {"learn": "marked"}, "test": ["{AB}"], "train": ["{AB}"]
 def test_what_can_not_be_asked_is_refused(make, settings, name, message):
     with pytest.raises(UserError) as refused:
         evaluate_model(make(**settings), names=[name])
+    assert str(refused.value).startswith(f"evaluation {name}: ") and message in str(refused.value)
+
+
+@pytest.mark.parametrize(("settings", "name", "message"), IMPOSSIBLE)
+def test_a_recipe_that_can_not_be_asked_is_refused_before_its_training(make, settings, name, message):
+    recipe = json.loads((make(**settings) / "run.json").read_bytes())["recipe"] | {"name": "small"}
+    check_evaluations(recipe | {"evaluations": []})
+    with pytest.raises(UserError) as refused:
+        check_evaluations(recipe | {"evaluations": [name]})
     assert str(refused.value).startswith(f"evaluation {name}: ") and message in str(refused.value)
 
 

@@ -14,6 +14,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from hubkit.server import process
+from tests.warm import warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -32,13 +33,14 @@ class World:
 
     folder: Path
     environment: dict[str, str]
+    bin: Path
 
     @property
     def api(self) -> HfApi:
         return HfApi(endpoint=self.environment["HF_ENDPOINT"], token=self.environment["HF_TOKEN"])
 
     def hubkit(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [str(part) for part in (HUBKIT, *arguments)]
+        command = [str(part) for part in (self.bin / "hubkit", *arguments)]
         return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
 
 
@@ -47,7 +49,14 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     process.start(folder / "hub", port=0)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "ACCELERATE_"))}
-    made = World(folder, clean | process.client_environment(folder / "hub") | {"HOME": str(folder)})
+    environment = clean | process.client_environment(folder / "hub") | {"HOME": str(folder)}
+    with warm(folder / "warm", environment) as bin:
+        yield filled(World(folder, environment, bin))
+    process.stop(folder / "hub")
+
+
+def filled(world: World) -> World:
+    """Publish the corpora, and the model."""
     sizes = (f"--set={split}={rows}" for split, rows in (("train", 200), ("validation", 16), ("test", 16)))
     for command in (
         ("build", "rewriting-tiny", *sizes, "-o", "corpus"),
@@ -55,10 +64,9 @@ def world(tmp_path_factory):
         ("publish", "corpus", OTHER),
         ("train", "rewriting-double-a", *CHANGES, f"publish_to={MODEL}"),
     ):
-        done = made.hubkit(*command)
+        done = world.hubkit(*command)
         assert done.returncode == 0, done.stderr
-    yield made
-    process.stop(folder / "hub")
+    return world
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,7 @@ def test_tied_weights_are_stored_once_and_not_missed(tmp_path):
 
 def test_files_of_an_architecture_are_those_that_are_published():
     names = [path.name for path in architecture_files("minigpt")]
-    assert names == [f"{part}_minigpt.py" for part in ("configuration", "layers", "modeling")]
+    assert names == [f"{part}_minigpt.py" for part in ("configuration", "layers", "linear", "modeling")]
     assert architecture_files("gpt_neox") == architecture_files("../models") == architecture_files("") == []
 
 

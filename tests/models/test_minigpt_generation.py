@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-from torch.nn import functional
 from transformers import DynamicCache, StaticCache
 
 from hubkit.models.minigpt import MiniGPTConfig, MiniGPTForCausalLM
-from hubkit.models.minigpt.layers_minigpt import Linear
 
 MODERN = {"position": "rope", "mlp": "swiglu", "norm": "rmsnorm"}
 WAYS = {
@@ -99,20 +97,6 @@ def test_training_and_losses_keep_no_cache():
     assert model(prompts()).past_key_values is not None
     assert model(prompts(), labels=prompts()).past_key_values is None
     assert model.train()(prompts()).past_key_values is None
-
-
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("out", [1, 7, 8, 24, 50257])
-def test_a_single_token_is_multiplied_as_many_are(out, bias):
-    torch.manual_seed(0)
-    layer = Linear(48, out, bias=bias)
-    token = torch.randn(1, 3, 48)[:, 1:2]
-    for hidden in (token, token[0], token[0, 0]):
-        with torch.no_grad():
-            found, expected = layer(hidden), functional.linear(hidden, layer.weight, layer.bias)
-        assert found.shape == expected.shape and found.is_contiguous()
-        assert torch.allclose(found, expected, atol=1e-6)
-    assert layer(token).requires_grad
 
 
 def test_a_single_token_may_have_another_type():

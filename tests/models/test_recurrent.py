@@ -19,7 +19,9 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedToken
 
 from hubkit.models.own import register
 from hubkit.models.recurrent import RecurrentConfig, RecurrentForCausalLM, RecurrentSpec
+from hubkit.models.recurrent.modeling_recurrent import STATES
 from hubkit.models.recurrent.spec import SIZES
+from hubkit.models.recurrent.step_recurrent import can_step, step
 
 torch.set_num_threads(1)
 VOCABULARY, PAD = 23, 0
@@ -305,12 +307,77 @@ def _losses(cell: str) -> list[float]:
 def test_generation_with_the_state_is_that_without(cell):
     model, prompt = MODELS[cell], rows(3, 5)
     lengths = []
-    handle = model.model.rnn.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
+    handle = model.model.embed_tokens.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
     with_state = model.generate(prompt, GREEDY)
     handle.remove()
     assert torch.equal(with_state, model.generate(prompt, GREEDY, use_cache=False))
     assert with_state.shape == (3, 12) and torch.equal(with_state[:, :5], prompt)
     assert lengths == [5] + [1] * 6, "the prompt once, then a token at a time"
+
+
+@settings(max_examples=40, deadline=None)
+@given(cell=st.sampled_from(CELLS), width=st.integers(1, 40), layers=st.integers(1, 3), batch=st.integers(1, 6))
+def test_a_step_is_that_of_torchs_cells(cell, width, layers, batch):
+    rnn = small(cell, hidden_size=width, num_hidden_layers=layers).model.rnn
+    random = torch.Generator().manual_seed(width)
+    embedded = torch.randn(batch, 1, width, generator=random)
+    state = tuple(torch.randn(layers, batch, width, generator=random) for _ in range(STATES[cell]))
+    before = [tensor.clone() for tensor in state]
+    with torch.no_grad():
+        hidden, after = step(rnn, embedded, state)
+        expected, expected_after = rnn(embedded, state if cell == "lstm" else state[0])
+    assert hidden.shape == expected.shape and torch.allclose(hidden, expected, **CLOSE)
+    for one, other in zip(after, expected_after if cell == "lstm" else (expected_after,), strict=True):
+        assert one.shape == other.shape and torch.allclose(one, other, **CLOSE)
+    assert all(torch.equal(*pair) for pair in zip(state, before, strict=True)), "a state stays as it is"
+
+
+@pytest.mark.parametrize(("cell", "width"), [("gru", 512), ("lstm", 12)])
+def test_generation_goes_by_steps_after_the_prompt(cell, width):
+    model, prompt, lengths = small(cell, hidden_size=width), rows(2, 5), []
+    model.model.rnn.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
+    assert torch.equal(model.generate(prompt, GREEDY), model.generate(prompt, GREEDY, use_cache=False))
+    assert lengths == [5, *range(5, 12)], "with the state torch reads the prompt alone"
+
+
+def test_who_can_step():
+    narrow, wide = MODELS["gru"].model.rnn, torch.nn.GRU(512, 512)
+    with torch.no_grad():
+        assert can_step(MODELS["lstm"].model.rnn, torch.zeros(99, 1, 12))
+        assert can_step(wide, torch.zeros(4, 1, 512)) and not can_step(wide, torch.zeros(5, 1, 512))
+        assert not can_step(narrow, torch.zeros(1, 1, 12)) and not can_step(wide, torch.zeros(1, 2, 512))
+        assert not can_step(wide, torch.zeros(1, 1, 512, device="meta"))
+        assert not can_step(torch.nn.Identity(), torch.zeros(1, 1, 512)), "a quantized cell, say"
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not can_step(wide, torch.zeros(1, 1, 512))
+    assert not can_step(wide, torch.zeros(1, 1, 512)), "a gradient may be asked for"
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_thousand_tokens_one_by_one_are_those_at_once(cell):
+    model, ids = MODELS[cell], rows(1, 1000)
+    state, logits = None, []
+    with torch.no_grad():
+        for column in ids.split(1, 1):
+            output = model(column, past_key_values=state)
+            state = output.past_key_values
+            logits.append(output.logits)
+        assert torch.allclose(torch.cat(logits, 1), model(ids).logits, **CLOSE)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_token_by_itself_in_other_types(cell):
+    ids, model = rows(2, 1), MODELS[cell]
+    with torch.no_grad():
+        state = model(rows(2, 4, seed=1)).past_key_values
+        expected = model(ids, past_key_values=state).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            automatic = model(ids, past_key_values=state).logits
+        half = small(cell).bfloat16()
+        output = half(ids, past_key_values=half(rows(2, 4, seed=1)).past_key_values)
+    assert output.logits.dtype == output.past_key_values.tensors[0].dtype == torch.bfloat16
+    for logits in (automatic, output.logits):
+        assert torch.allclose(logits.float(), expected, atol=0.3)
 
 
 @pytest.mark.parametrize("way", [{}, {"num_beams": 3}, {"use_cache": False}], ids=["greedy", "beams", "no-state"])
@@ -447,3 +514,22 @@ def test_half_precision_reads_and_continues():
         first = model(ids[:, :4], attention_mask=mask[:, :4])
         second = model(ids[:, 4:], past_key_values=first.past_key_values, labels=ids[:, 4:])
     assert torch.allclose(second.logits.float(), full[:, 4:], atol=0.3) and second.loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_that_lie_in_one_piece_of_memory_are_saved_apart(cell, tmp_path):
+    """So a GPU has them; accelerate's checkpoints keep one tensor of each piece of memory."""
+    from accelerate import Accelerator
+
+    whole, fresh = small(cell), small(cell)
+    piece = torch.cat([weight.detach().flatten() for weight in whole.model.rnn.parameters()]) + 1
+    parts = piece.split([weight.numel() for weight in whole.model.rnn.parameters()])
+    for weight, part in zip(whole.model.rnn.parameters(), parts, strict=True):
+        weight.data = part.view_as(weight)
+    accelerator = Accelerator(cpu=True)
+    accelerator.prepare(whole)
+    accelerator.save_state(str(tmp_path))
+    other = Accelerator(cpu=True)
+    other.prepare(fresh)
+    other.load_state(str(tmp_path))
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), fresh.parameters(), strict=True))

@@ -64,7 +64,7 @@ def make_corpus(
         "sources": [],
         "facts": {},
         "reports": [],
-        "overlap": None,
+        "overlaps": [],
         "splits": records,
         **changes,
     }

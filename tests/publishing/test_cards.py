@@ -289,7 +289,7 @@ def test_a_card_says_what_the_splits_share(tmp_path: Path) -> None:
     ]
     repeats = {"train": 5, "test": 1, "few": 0}
     overlap = {"column": "text", "unit": "words", "n": 13, "sampled": 0.0625, "repeats": repeats, "pairs": pairs}
-    card = card_of(make_corpus(tmp_path / "corpus", {"train": 10, "test": 5, "few": 2}, overlap=overlap))
+    card = card_of(make_corpus(tmp_path / "corpus", {"train": 10, "test": 5, "few": 2}, overlaps=[overlap]))
     assert "runs of 13 words, of which 6.25 % were compared" in card
     assert "| test | 7 | 1.50 % | 1 |" in card
     assert "| few | 0 | none to compare | 0 |" in card
@@ -307,7 +307,7 @@ def test_a_card_leaves_out_the_n_grams_of_rows_that_are_too_short_for_any(tmp_pa
     ]
     repeats = {"train": 5, "test": 1}
     overlap = {"column": "text", "unit": "words", "n": 13, "sampled": 0.0625, "repeats": repeats, "pairs": pairs}
-    card = card_of(make_corpus(tmp_path / "corpus", {"train": 10, "test": 5}, overlap=overlap))
+    card = card_of(make_corpus(tmp_path / "corpus", {"train": 10, "test": 5}, overlaps=[overlap]))
     table = card[card.index("What the splits share") :].split("\n\n", 2)[:2]
     assert table == [
         "What the splits share (column `text`; whole rows):",

@@ -207,7 +207,7 @@ def test_the_card_says_what_the_splits_share(tmp_path: Path, suffix: str) -> Non
     write(tmp_path, f"train.{suffix}", 0, 1500)
     write(tmp_path, f"validation.{suffix}", 2000, 2100)
     write(tmp_path, f"test.{suffix}", 1400, 1420)
-    pairs = {(pair["split"], pair["other"]): pair["rows"] for pair in opened(tmp_path).manifest["overlap"]["pairs"]}
+    pairs = {(pair["split"], pair["other"]): pair["rows"] for pair in opened(tmp_path).manifest["overlaps"][0]["pairs"]}
     assert {names: rows for names, rows in pairs.items() if rows} == {("test", "train"): 20, ("train", "test"): 20}
     body = card_of(tmp_path)[1]
     assert "What the splits share (compared by column `text` alone; whole rows):" in body
@@ -233,16 +233,52 @@ def test_a_split_alone_is_compared_with_none_and_the_card_does_not_speak_of_it(t
     assert "have not been compared" not in body
 
 
-def test_splits_without_text_and_those_of_several_configs_are_not_compared(tmp_path: Path) -> None:
+def test_splits_without_text_are_not_compared(tmp_path: Path) -> None:
     for split in ("train", "test"):
-        write(tmp_path / "configs", f"{split}.parquet")
-        (tmp_path / "numbers").mkdir(exist_ok=True)
-        pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "numbers" / f"{split}.parquet")
-    readme(tmp_path / "configs", [{"config_name": name, "data_files": f"{name}.*"} for name in ("train", "test")])
-    for folder in ("configs", "numbers"):
-        body = card_of(tmp_path / folder)[1]
-        assert "What the splits share" not in body
-        assert "- Rows have not been compared between splits." in body
+        pq.write_table(pa.table({"n": [1, 2]}), tmp_path / f"{split}.parquet")
+    body = card_of(tmp_path)[1]
+    assert "What the splits share" not in body
+    assert "- Rows have not been compared between splits." in body
+
+
+def test_each_of_several_configs_has_its_report(tmp_path: Path) -> None:
+    """One shares 20 rows, one nothing, one has nothing to compare by, one has a single split."""
+    write(tmp_path, "en-train.parquet", 0, 1500)
+    write(tmp_path, "en-test.parquet", 1480, 1530)
+    write(tmp_path, "de-train.jsonl", 3000, 3100)
+    write(tmp_path, "de-test.jsonl", 3100, 3110)
+    write(tmp_path, "whole.parquet", 0, 1500)
+    for split in ("train", "test"):
+        pq.write_table(pa.table({"n": [1, 2]}), tmp_path / f"numbers-{split}.parquet")
+    configs = [
+        {"config_name": name, "data_files": [{"split": s, "path": f"{name}-{s}.*"} for s in ("train", "test")]}
+        for name in ("en", "de", "numbers")
+    ]
+    readme(tmp_path, [*configs, {"config_name": "whole", "data_files": "whole.parquet"}])
+    found = opened(tmp_path).manifest["overlaps"]
+    assert [list(overlap["repeats"]) for overlap in found] == [
+        ["en/train", "en/test"],
+        ["de/train", "de/test"],
+        ["whole/train"],
+    ]
+    shared = {(pair["split"], pair["other"]): pair["rows"] for overlap in found for pair in overlap["pairs"]}
+    assert shared[("en/test", "en/train")] == 20 and shared[("de/test", "de/train")] == 0 and len(shared) == 4
+    body = card_of(tmp_path)[1]
+    assert "What the splits of `en` share (compared by column `text` alone; whole rows):" in body
+    assert "| Rows of | that are in `en/train` | repeats within it |\n|---|---:|---:|\n| en/test | 20 | 0 |\n" in body
+    assert "| Rows of | that are in `de/train` | repeats within it |\n|---|---:|---:|\n| de/test | 0 | 0 |\n" in body
+    assert body.count("What the splits of") == 2 and body.count("repeats an earlier one.") == 2
+    assert "- Rows of some configs have not been compared between splits." in body
+    assert "- Rows have not been compared between configs." in body
+
+
+def test_configs_of_one_split_each_are_not_said_to_lack_a_comparison_of_splits(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        write(tmp_path, f"{name}.parquet")
+    readme(tmp_path, [{"config_name": name, "data_files": f"{name}.*"} for name in ("train", "test")])
+    body = card_of(tmp_path)[1]
+    assert "What the splits" not in body and "between splits" not in body
+    assert "- Rows have not been compared between configs." in body
 
 
 def test_a_config_of_another_name_is_compared_by_the_names_of_the_manifest(tmp_path: Path) -> None:
@@ -250,7 +286,7 @@ def test_a_config_of_another_name_is_compared_by_the_names_of_the_manifest(tmp_p
     write(tmp_path, "b.jsonl", 0, 5)
     files = [{"split": "train", "path": "a.jsonl"}, {"split": "held.out", "path": "b.jsonl"}]
     readme(tmp_path, [{"config_name": "en", "data_files": files}])
-    assert opened(tmp_path).manifest["overlap"]["repeats"] == {"en/train": 0, "en/held.out": 0}
+    assert opened(tmp_path).manifest["overlaps"][0]["repeats"] == {"en/train": 0, "en/held.out": 0}
     body = card_of(tmp_path)[1]
     assert "that are in `en/train` |" in body
     assert "| en/held.out | 5 | 0 |" in body

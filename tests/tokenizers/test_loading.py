@@ -66,6 +66,7 @@ def test_where_nothing_is_said_the_end_of_text_begins_and_ends_texts(tmp_path, t
     ("name", "message"),
     [
         ("nothing", r"tokenizer: 'nothing' is no folder, no file and no repository OWNER/NAME"),
+        ("./nothing", r"tokenizer: './nothing' is no folder, no file and no repository OWNER/NAME"),
         ("characters:AA", "stands twice"),
     ],
 )

@@ -13,10 +13,14 @@ from accelerate import Accelerator
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from hubkit.training.parallel import exchange, keep_precision
 from tests.training.small_run import make_parts, small_loop
+
+CHANGES = {"precision": "bf16", "evaluate_every": 4, "loss_chunk": 32}
+"""Of the training. It evaluates between two checkpoints, and its loss has several chunks."""
 
 
 def pretend() -> None:
@@ -42,7 +46,7 @@ def main() -> None:
             os._exit(9)
 
     parts = make_parts(folder / f"tokens-{accelerator.process_index}", "still forward")
-    loop = small_loop(folder, steps, progress, parts=parts, accelerator=accelerator, precision="bf16")
+    loop = small_loop(folder, steps, progress, parts=parts, accelerator=accelerator, **CHANGES)
     history = loop.run().history
     weights = loop.weights()
     if accelerator.is_main_process:

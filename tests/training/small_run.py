@@ -162,7 +162,7 @@ def measured(loop: Loop, **options: Any) -> dict[str, Any]:
     history = loop.run(**options).history
     weights = hashlib.sha256()
     for name, tensor in sorted(loop.accelerator.unwrap_model(loop.model).state_dict().items()):
-        weights.update(name.encode() + tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        weights.update(name.encode() + tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     losses = {name: history.series(f"{name}_loss") for name in ("train", "validation")}
     return losses | {"weights": weights.hexdigest()}
 

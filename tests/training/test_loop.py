@@ -387,6 +387,17 @@ def test_too_little_memory_names_the_knob(tmp_path, monkeypatch, micro_batch_siz
         loop.run()
 
 
+def test_too_little_memory_of_a_processor_is_told_too(tmp_path, monkeypatch):
+    loop = small_loop(tmp_path, 6, case=CASE, evaluate_at_start=True)
+    monkeypatch.setattr(loop.model, "forward", lambda **batch: torch.empty(2**50, dtype=torch.uint8))
+    message = r"the evaluation at step 0 needs more memory than cpu has \(can't allocate memory: you tried to"
+    with pytest.raises(UserError, match=message):
+        loop.run()
+    monkeypatch.setattr(loop.model, "forward", lambda **batch: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        loop.run()
+
+
 # --- what it writes --------------------------------------------------------------------------------------------------
 
 

@@ -107,6 +107,10 @@ def test_overrides_are_typed_and_reach_into_groups():
             r"also_evaluate\.validation: this is the name of the dataset's own",
         ),
         ("also_evaluate={a b: {repo: lab/x}}", r"also_evaluate\..*pattern"),
+        (
+            "tokenizer=numeric-lorenz",
+            r"tokenizer: numeric-lorenz keeps of a number only .* roberta .*use tokenizer=lorenz",
+        ),
         ("publish_to=roberta", r"publish_to: not a repository; write OWNER/NAME \(got 'roberta'\)"),
         ("name=a b", r"name: .*pattern.* \(got 'a b'\)"),
         ("dataset.repo=", r"dataset: name one of repo, folder and tokens \(none is given\)"),

@@ -131,6 +131,25 @@ def test_the_curve_has_every_step(world, published):
     assert (model_folder(world) / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_run_ends_by_saying_its_losses(world, published):
+    training = json.loads((model_folder(world) / "run.json").read_text())["training"]
+    assert (
+        f"{STEPS} steps, {training['tokens']:,} tokens: training loss {training['final_train_loss']:.4f}, "
+        f"validation loss {training['final_validation_loss']:.4f} nats a token\n"
+    ) in published.stderr
+
+
+def test_a_run_says_where_it_goes_on_and_refuses_to_end_before_that(tmp_path):
+    said = []
+    runs._say_where_it_begins(recipe(f"output={tmp_path}"), 50, said.append)
+    (tmp_path / "checkpoints" / "step-00000060").mkdir(parents=True)
+    runs._say_where_it_begins(recipe(f"output={tmp_path}"), 60, said.append)
+    runs._say_where_it_begins(recipe(f"output={tmp_path}", "further=10"), 50, said.append)
+    assert said == [f"reading {tmp_path}/checkpoints/step-00000060, to go on from there"] * 2
+    with pytest.raises(UserError, match=r"training\.steps: .*step-00000060 has more steps behind it than 50; raise it"):
+        runs._say_where_it_begins(recipe(f"output={tmp_path}"), 50, said.append)
+
+
 def test_logs_hold_the_losses_and_no_host_name(world, published):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -175,6 +194,7 @@ def test_hubkit_train_is_the_same_command_and_again_changes_nothing(world, publi
     assert done.returncode == 0, done.stderr
     assert state() == before
     assert "1.0.0, nothing to release at" in done.stdout and "training" not in done.stderr
+    assert "this recipe is trained already; to train it anew, set resume=false" in done.stderr
     assert done.stdout.splitlines()[:-1] == published.stdout.splitlines()[:-1], "the same results are shown again"
 
 
@@ -222,7 +242,7 @@ def test_a_mistake_ends_hubkit_train_with_one_line_and_status_1(world):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert [line for line in done.stderr.splitlines() if line.startswith("hubkit: ")] == [
-        f"hubkit: the Hub at {world.environment['HF_ENDPOINT']} has no lab/nobody, or this token may not see it"
+        f"hubkit: the Hub at {world.environment['HF_ENDPOINT']} has no dataset lab/nobody, or this token may not see it"
     ]
 
 

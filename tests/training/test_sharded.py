@@ -11,6 +11,7 @@ import torch
 
 from hubkit.resources import resource
 
+from .sharded_run import CHANGES
 from .small_run import EVERY, make_parts, small_loop
 
 STEPS = 2 * EVERY
@@ -35,7 +36,7 @@ def test_two_processes_that_share_a_model_out_give_the_losses_of_one(tmp_path, w
     """One dies on the way, so that what is compared went through a checkpoint. bf16's sums differ by their order."""
     if way != "fsdp2":
         pytest.importorskip("deepspeed", reason="DeepSpeed is not installed")
-    alone = small_loop(tmp_path / "one", STEPS, parts=make_parts(tmp_path, "still forward"), precision="bf16")
+    alone = small_loop(tmp_path / "one", STEPS, parts=make_parts(tmp_path, "still forward"), **CHANGES)
     history = alone.run().history
     assert launched(way, tmp_path / "two", die_at=EVERY + 2) != 0
     assert [path.name for path in (tmp_path / "two" / "checkpoints").iterdir()] == [f"step-{EVERY:08}"]

@@ -152,3 +152,21 @@ def test_two_processes_are_stopped_interrupted_and_lose_one(place):
     _, said = third.communicate(timeout=60)
     assert third.returncode == 128 + signal.SIGKILL, said
     assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+LAUNCHER = """
+import os
+from hubkit.ending import orderly_end
+from hubkit.training.launching import _run
+with orderly_end():
+    _run(["sh", "-c", "sleep 0.2; echo ready; exec sleep 60"], [dict(os.environ)] * 2)
+"""
+
+
+def test_processes_end_with_a_launcher_whose_terminal_closes():
+    with subprocess.Popen([sys.executable, "-c", LAUNCHER], stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        assert [launcher.stdout.readline() for _ in range(2)] == ["ready\n"] * 2
+        launcher.send_signal(signal.SIGHUP)
+        assert launcher.stdout.read() == ""  # which ends with the last process that could write
+    assert launcher.returncode == 128 + signal.SIGHUP

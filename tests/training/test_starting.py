@@ -215,7 +215,9 @@ def test_a_folder_is_recorded_by_its_name_and_the_sha256_of_its_weights(tmp_path
     assert local_weights(None, None) is local_weights("s3://bucket/base", None) is None
 
 
-@pytest.mark.parametrize("name", ["lorenz", "characters:AB", "tests/training", "s3://bucket/x", "a b/c", "alone"])
+@pytest.mark.parametrize(
+    "name", ["lorenz", "characters:AB", "tests/training", "s3://bucket/x", "a b/c", "alone", "./none"]
+)
 def test_what_is_not_on_the_hub_has_no_commit(name):
     assert find_commit(name) is None
 
@@ -265,11 +267,22 @@ def test_no_copy_stays_of_weights_that_can_not_be_used(tmp_path, bucket, scratch
     ):
         load_weights(fresh(), folder, "s3://models/other")
     with (
-        pytest.raises(UserError, match=r"init_from: can't read s3://models/none: .*; check the address"),
+        pytest.raises(UserError, match=r"init_from: can't read s3://models/none: nothing is there; check the address"),
         find_weights("s3://models/none", None),
     ):
         pass
     assert not list(scratch.iterdir())
+
+
+def test_an_address_that_no_library_can_follow_is_refused(monkeypatch):
+    with pytest.raises(UserError, match=r"init_from: can't read foo://x/y: Protocol not known: foo; check the address"):
+        find_weights("foo://x/y", None).__enter__()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    with pytest.raises(UserError, match="can't read s3://models/base: Unable to locate credentials; check the address"):
+        find_weights("s3://models/base", None).__enter__()
 
 
 ON_THE_HUB = """

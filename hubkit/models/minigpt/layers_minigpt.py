@@ -13,9 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_minigpt import MiniGPTConfig
-
-_PIECES = 8
-"""Of a weight, where a single token is multiplied with it."""
+from .linear_minigpt import Linear
 
 Rotation = tuple[Tensor, Tensor]
 """Cosines of the angles, and their sines with the sign of each half: (B or 1, T, 1, 1, head size) each."""
@@ -56,35 +54,6 @@ def eager_attention(
         scores = scores + attention_mask
     weights = F.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
     return (dropped(weights, dropout, module.training) @ value).transpose(1, 2), weights
-
-
-class Linear(nn.Linear):
-    """A linear map that is quick for a single token too, which is what generation feeds."""
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Return (…, in) as (…, out)."""
-        if hidden.numel() != self.in_features or torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return super().forward(hidden)
-        if self.weight.dtype != torch.float32 or self.weight.device.type != "cpu":
-            return super().forward(hidden)
-        return product_of_one(hidden, self.weight, self.bias)
-
-
-def product_of_one(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return what `F.linear` does of a single token: (…, in) with in elements, and (out, in) → (…, out).
-
-    On a CPU all the time goes into reading the weight once. torch has MKL do that by a product of a matrix and a
-    vector, row by row, at half of the memory's speed; a batch of products, pieces of the weight with the same vector,
-    takes another way that comes close to all of it, and has a piece for each of a few threads.
-    """
-    out, width = weight.shape
-    rows = out // _PIECES
-    # As a transposed row the vector is passed on as it is; as a column MKL would take it for a matrix, and be slow.
-    vector = hidden.reshape(1, 1, width).expand(_PIECES, 1, width).transpose(1, 2)
-    found = torch.bmm(weight[: rows * _PIECES].view(_PIECES, rows, width), vector).view(-1)
-    if rows * _PIECES < out:
-        found = torch.cat((found, weight[rows * _PIECES :].mv(hidden.reshape(width))))
-    return (found if bias is None else found + bias).view(*hidden.shape[:-1], out)
 
 
 class MiniGPTAttention(nn.Module):

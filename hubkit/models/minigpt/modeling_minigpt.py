@@ -17,7 +17,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_minigpt import MiniGPTConfig
-from .layers_minigpt import Linear, MiniGPTBlock, ResidualLinear, dropped, norm_of, rotation_of
+from .layers_minigpt import MiniGPTBlock, ResidualLinear, dropped, norm_of, rotation_of
+from .linear_minigpt import Linear
 
 
 class MiniGPTPreTrainedModel(PreTrainedModel):

@@ -1,6 +1,6 @@
 """GRU and LSTM language models. This file is published with the weights and imports nothing of hubkit."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_recurrent import RecurrentConfig
+from .documents_recurrent import Documents, documents_of
+from .linear_recurrent import Linear
+from .step_recurrent import can_step, step
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 STATES = {"gru": 1, "lstm": 2}
@@ -46,49 +49,14 @@ class RecurrentState:
         self.tensors = tuple(tensor.index_select(1, beam_idx) for tensor in self.tensors)
 
 
-class _Documents(NamedTuple):
-    """The documents in a batch of rows, the longest first, and the order in which the cell reads their tokens."""
+def _part(module: nn.Module, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any]) -> None:
+    """Give each of a cell's weights in a state dict memory of its own.
 
-    places: Tensor
-    """(tokens,) places in the flattened batch, all first tokens of documents first, then all second ones, …"""
-    batch_sizes: Tensor
-    """(steps,) on the CPU: documents that still have a token at each step."""
-    rows: Tensor
-    """(documents,) the row in which each lies."""
-    continues: Tensor
-    """(documents,) whether it goes on from the state that its row had before this batch."""
-    closes: Tensor
-    """(documents,) whether it is the last of its row, which the next batch may go on with."""
-
-
-def _documents(there: Tensor, restarts: Tensor) -> _Documents:
-    """Find the documents of a batch.
-
-    Args:
-        there: (batch, length) bool: no padding.
-        restarts: (batch, length) bool: the first token of a document.
+    On a GPU they are pieces of one tensor, as cuDNN wants it, and accelerate would save the first piece alone.
     """
-    places = there.flatten().nonzero().squeeze(1)
-    rows = places // there.shape[1]
-    opens_row = rows != torch.cat([rows.new_full((1,), -1), rows[:-1]])
-    restarts = restarts.flatten()[places]
-    opens = opens_row | restarts
-    starts = opens.nonzero().squeeze(1)
-    ends = torch.cat([starts[1:], starts.new_full((1,), len(places))])
-    order = (ends - starts).argsort(descending=True, stable=True)
-    # Each token's document, by its rank in `order`, and its number in that document.
-    document = opens.cumsum(0) - 1
-    step = torch.arange(len(places), device=places.device) - starts[document]
-    reading = (step * len(starts) + order.argsort()[document]).argsort()
-    starts, lasts = starts[order], ends[order] - 1
-    closes_row = torch.cat([opens_row[1:], opens_row.new_ones(1)])
-    return _Documents(
-        places[reading],
-        torch.bincount(step).cpu(),
-        rows[starts],
-        (opens_row & ~restarts)[starts],
-        closes_row[lasts],
-    )
+    for name, weight in state_dict.items():
+        if name.startswith(prefix) and weight.untyped_storage().nbytes() > weight.nbytes:
+            state_dict[name] = weight.clone()
 
 
 class RecurrentPreTrainedModel(PreTrainedModel):
@@ -132,6 +100,7 @@ class RecurrentModel(RecurrentPreTrainedModel):
         self.embed_tokens = nn.Embedding(config.vocab_size, width)
         self.dropout = nn.Dropout(config.dropout)
         self.rnn = CELLS[config.cell](width, width, config.num_hidden_layers, batch_first=True)
+        self.rnn.register_state_dict_post_hook(_part)
         self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.post_init()
 
@@ -164,16 +133,23 @@ class RecurrentModel(RecurrentPreTrainedModel):
         cut = restarts is not None and bool((restarts[:, 1:] if past is None else restarts).any())
         past = past or self._blank_state(embedded)
         if not cut and (there is None or there.all()):
-            hidden, after = self.rnn(embedded, self._as_cell(past.tensors))
-            return hidden, RecurrentState(self._as_tensors(after), past.length + length)
+            hidden, after = self._read_whole(embedded, past.tensors)
+            return hidden, RecurrentState(after, past.length + length)
         there = embedded.new_ones(batch, length, dtype=torch.bool) if there is None else there
         if not there.any():
             raise ValueError("attention_mask: all 0; a batch needs a token that is not padding")
-        documents = _documents(there, torch.zeros_like(there) if restarts is None else restarts)
+        documents = documents_of(there, torch.zeros_like(there) if restarts is None else restarts)
         return self._read_documents(embedded, documents, past)
 
+    def _read_whole(self, embedded: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Read rows without padding, each of one document: the output at each column, and the state after the last."""
+        if can_step(self.rnn, embedded):
+            return step(self.rnn, embedded, before)
+        hidden, after = self.rnn(embedded, self._as_cell(before))
+        return hidden, self._as_tensors(after)
+
     def _read_documents(
-        self, embedded: Tensor, documents: _Documents, past: RecurrentState
+        self, embedded: Tensor, documents: Documents, past: RecurrentState
     ) -> tuple[Tensor, RecurrentState]:
         """Read each document as a sequence of its own, all at once, without a step for any padding."""
         batch, length, width = embedded.shape
@@ -216,7 +192,7 @@ class RecurrentForCausalLM(RecurrentPreTrainedModel, GenerationMixin):
         """Make the network with fresh weights from torch's generator."""
         super().__init__(config)
         self.model = RecurrentModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
     @can_return_tuple
@@ -269,16 +245,25 @@ class RecurrentForCausalLM(RecurrentPreTrainedModel, GenerationMixin):
         return False  # generate would make one of keys and values
 
     def prepare_inputs_for_generation(
-        self, input_ids: Tensor, is_first_iteration: bool | None = False, **kwargs: Any
+        self,
+        input_ids: Tensor,
+        next_sequence_length: int | None = None,
+        past_key_values: RecurrentState | None = None,
+        is_first_iteration: bool | None = False,
+        **kwargs: Any,
     ) -> dict[str, Any]:
         """Return the inputs of the next step: all tokens without a state, and the newest of each row with one."""
+        kwargs.pop("position_ids", None)  # one sequence a row
+        if next_sequence_length == 1 and past_key_values is not None and not is_first_iteration:
+            # Only a prompt holds padding: nothing to look for, and to wait for, at each token. And transformers' own
+            # preparation, for all models and inputs, would cost a small model a seventh of its time.
+            for name in ("attention_mask", "inputs_embeds", "labels"):
+                kwargs.pop(name, None)
+            return {**kwargs, "input_ids": input_ids[:, -1:], "past_key_values": past_key_values}
         parent: Any = super()
-        inputs = parent.prepare_inputs_for_generation(input_ids, is_first_iteration=is_first_iteration, **kwargs)
-        # One sequence a row. And only a prompt holds padding: nothing to look for, and to wait for, at each token.
-        inputs.pop("position_ids", None)
-        if inputs.get("past_key_values") is not None and not is_first_iteration:
-            inputs.pop("attention_mask", None)
-        return inputs
+        return parent.prepare_inputs_for_generation(
+            input_ids, next_sequence_length, past_key_values, is_first_iteration=is_first_iteration, **kwargs
+        )
 
 
 RecurrentForCausalLM.register_for_auto_class("AutoModelForCausalLM")
