@@ -1,4 +1,4 @@
-"""What made something: the code's commit, the libraries' versions, the machine's kind. Never a path or a user name."""
+"""What made something: the code's commit, the libraries' versions, the machine's kind. No user name, no whole path."""
 
 import os
 import platform
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from hubkit import __version__
@@ -39,6 +40,18 @@ def platform_name() -> str:
 def python_version() -> str:
     """Return the interpreter's version, such as ``3.11.7``."""
     return ".".join(str(part) for part in sys.version_info[:3])
+
+
+def end_of_path(path: Path) -> str:
+    """Return the end of a path of this machine, by which its owner knows it again, such as ``runs/x/model``.
+
+    It has three parts at most, none of them above the user's home or, elsewhere, among the first two folders from the
+    root, where users have theirs.
+    """
+    whole, home = Path(os.path.abspath(path.expanduser())), Path.home()
+    top = home if whole.is_relative_to(home) else Path(*whole.parts[:3])
+    parts = whole.relative_to(top).parts or (whole.name,)
+    return "/".join(part for part in parts[-3:] if part != home.name) or "~"
 
 
 def _git(root: object, *arguments: str) -> str | None:

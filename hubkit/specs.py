@@ -59,15 +59,25 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+class _StandsTwice(ValueError):
+    """A mapping names a key twice."""
+
+    def __init__(self, key: str, line: int):
+        super().__init__(f"the key {key!r} stands twice in one mapping (line {line})")
+        self.key = key
+
+
 class _Loader(yaml.SafeLoader):
     """YAML without its two traps: ``1e-3`` is a number (YAML 1.1 wants ``1.0e-3``), and no key counts twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return a mapping; refuse one that names a key twice, of which YAML would silently keep the last."""
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise yaml.YAMLError(f"the key {twice!r} stands twice in one mapping (line {node.start_mark.line + 1})")
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise _StandsTwice(key.value, key.start_mark.line + 1)
+                seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -92,12 +102,14 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """Read a YAML or JSON file that holds one mapping.
 
     Raises:
-        UserError: The file can't be read, is not YAML, or is not a mapping.
+        UserError: The file can't be read, is not YAML, names a key twice, or is not a mapping.
     """
     try:
         value = read_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"can't read {path}: {error.strerror}") from None
+    except _StandsTwice as error:
+        raise UserError(f"{path}: {error}; leave one of them out") from None
     except ValueError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(value, dict):
@@ -109,7 +121,8 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
     """Return a copy of `values` with assignments such as ``training.steps=100`` applied.
 
     Raises:
-        UserError: An assignment has no ``=``, or its path runs through something that is not a mapping.
+        UserError: An assignment has no ``=``, its path runs through something that is not a mapping, or its value is
+            not valid YAML or names a key twice.
     """
     result = copy.deepcopy(dict(values))
     for assignment in overrides:
@@ -131,6 +144,8 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
 def _parse(assignment: str, text: str) -> Any:
     try:
         return read_yaml(text)
+    except _StandsTwice as error:
+        raise UserError(f"override {assignment!r}: the key {error.key!r} stands twice; leave one of them out") from None
     except ValueError:
         raise UserError(f"override {assignment!r}: the value is not valid YAML (quote it?)") from None
 

@@ -1,6 +1,7 @@
 """What lies beside the package is found, and files outside packages become modules once."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,34 @@ def test_a_file_that_fails_leaves_no_module_behind(tmp_path):
 def test_versions_of_what_is_installed():
     assert provenance.library_versions(["pytest", "no-such-distribution"]) == {"pytest": pytest.__version__}
     assert provenance.python_version() == sys.version.split()[0].rstrip("+")
+
+
+@pytest.mark.parametrize(
+    ("path", "end"),
+    [
+        ("/home/ada/work/runs/x/model", "runs/x/model"),
+        ("/home/ada/work/runs/x/checkpoints/step-00000100", "x/checkpoints/step-00000100"),
+        ("~/x/model", "x/model"),
+        ("/home/ada/model", "model"),
+        ("/home/ada", "~"),
+        ("/home/bob/work/../model/", "model"),
+        ("/scratch/bob/x/model", "x/model"),
+        ("/mnt/disk/ada/model", "model"),
+        ("/model", "model"),
+    ],
+)
+def test_the_end_of_a_path_tells_no_user(monkeypatch, path, end):
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert provenance.end_of_path(Path(path)) == end
+
+
+def test_the_end_of_a_path_is_that_of_the_whole_one(monkeypatch, tmp_path):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [provenance.end_of_path(Path(path)) for path in ("x/model", "../model", ".")] == [
+        "work/x/model", "model", "work",
+    ]  # fmt: skip
 
 
 def test_code_outside_a_checkout_has_no_commit(monkeypatch):

@@ -181,10 +181,20 @@ def test_an_override_can_not_go_through_a_value():
         apply_overrides({"name": "walk"}, ["name.x=3"])
 
 
-@pytest.mark.parametrize("text", ["[1", "a: b: c", "2024-13-45", "{a: 1, a: 2}", "\x00", "!!python/name:os.system"])
+@pytest.mark.parametrize("text", ["[1", "a: b: c", "2024-13-45", "\x00", "!!python/name:os.system"])
 def test_an_override_that_is_not_yaml_is_refused(text):
     with pytest.raises(UserError, match="the value is not valid YAML"):
         apply_overrides({}, [f"x={text}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "key"), [("{steps: 1, steps: 2}", "steps"), ("{a: {b: 1}, c: [{d: 1, e: 2, 'd': 3}]}", "d")]
+)
+def test_a_key_that_stands_twice_in_an_override_is_named(text, key):
+    with pytest.raises(UserError) as refusal:
+        apply_overrides({}, [f"training={text}"])
+    assignment = repr(f"training={text}")
+    assert str(refusal.value) == f"override {assignment}: the key {key!r} stands twice; leave one of them out"
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
@@ -272,8 +282,8 @@ def test_a_file_is_read_as_yaml_or_json(tmp_path):
         (b"- 1\n- 2\n", "holds a list; a mapping"),
         (b"", "holds a NoneType; a mapping"),
         (b"a: [1", r"is not valid YAML: .*line 1"),
-        (b"a: 1\nb: 2\na: 3\n", r"is not valid YAML: the key 'a' stands twice in one mapping \(line 1\)"),
-        (b"x:\n  a: 1\n  a: 3\n", r"the key 'a' stands twice in one mapping \(line 2\)"),
+        (b"a: 1\nb: 2\na: 3\n", r"\.yaml: the key 'a' stands twice in one mapping \(line 3\); leave one of them"),
+        (b"x:\n  a: 1\n  a: 3\n", r"the key 'a' stands twice in one mapping \(line 3\)"),
         (b"a: \xff\xfe", "is not valid YAML"),
         (b"a: " + b"[" * 5000, "is not valid YAML"),
     ],

@@ -10,6 +10,8 @@ from hubkit.hub import load_rows
 
 _RMSE = Shown("rmse", "RMSE", "rmse")
 _EXPECTED = Shown("rmse", "RMSE of the expected value", "expected_rmse")
+_ASKED_BY = {"masked": "mask_filling", "numeric_masked": "number_recovery"}
+"""The evaluation that asks for numbers as an objective does: digit by digit, or as values."""
 _ACCURACIES = (Shown("accuracy", "top-1 accuracy", "top_1"), Shown("accuracy", "top-2 accuracy", "top_2"))
 
 
@@ -56,16 +58,20 @@ def number_recovery(subject: Subject) -> list[dict[str, Any]]:
 
 
 def check_masks(subject: Subject, evaluation: str) -> None:
-    """Refuse a model that fills no masks.
+    """Refuse a model that fills no masks, or reads numbers in another way than the evaluation asks for them.
 
     Raises:
-        UserError: It is one that continues text.
+        UserError: Names the evaluation that fits.
     """
-    if subject.recipe["objective"]["name"] == "causal":
+    objective, name = subject.recipe["objective"]["name"], subject.lineage["name"]
+    if objective == "causal":
         raise UserError(
-            f"evaluation {evaluation}: {subject.lineage['name']} was trained to continue text and fills no masks; "
+            f"evaluation {evaluation}: {name} was trained to continue text and fills no masks; "
             "evaluate perplexity or exact_match"
         )
+    fitting = _ASKED_BY.get(objective)
+    if fitting is not None and fitting != evaluation:
+        raise UserError(f"evaluation {evaluation}: {name} was trained by objective {objective}; evaluate {fitting}")
 
 
 def _texts(subject: Subject) -> Any:

@@ -75,17 +75,30 @@ def evaluate_model(
     """
     subject = find_subject(folder, dataset, revision, limit, progress)
     chosen, own = list(dict.fromkeys(names)), subject.lineage["name"]
-    known = ", ".join(EVALUATIONS)
     for name in chosen:
         if name not in EVALUATIONS:
-            raise UserError(f"--metric: there is no evaluation {name} (known: {known})")
+            raise UserError(f"--metric: there is no evaluation {name} ({_fitting(subject)})")
     chosen = chosen or subject.recipe.get("evaluations")
     if not chosen:
-        raise UserError(f"{own}: its recipe names no evaluations; say which by --metric NAME (known: {known})")
+        raise UserError(f"{own}: its recipe names no evaluations; say which by --metric NAME ({_fitting(subject)})")
     unknown = ", ".join(name for name in chosen if name not in EVALUATIONS)
     if unknown:
         raise UserError(f"{own}: this version of hubkit has no evaluation {unknown}; upgrade it")
     return {"format": 1, "results": [entry for name in chosen for entry in EVALUATIONS[name](subject)]}
+
+
+def _fitting(subject: Subject) -> str:
+    """Return the evaluations that a model can answer, in words."""
+    names = [name for name in EVALUATIONS if _fits(name, subject)]
+    return f"of this model: {', '.join(names)}" if names else "and none fits this model"
+
+
+def _fits(name: str, subject: Subject) -> bool:
+    try:
+        _CHECKS[name](subject)
+    except UserError:
+        return False
+    return True
 
 
 def write_evaluation(folder: Path, evaluation: dict[str, Any]) -> None:

@@ -182,7 +182,7 @@ def _example(run: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _prompt(folder: Path) -> dict[str, int]:
-    """Return how many tokens of a row the snippet looks at, whose first or second half is the prompt, and writes anew.
+    """Return at how many tokens the snippet cuts a row, whose first or second half is the prompt, and writes anew.
 
     Together they fit into what the model reads, which the tokenizer's config tells; where it tells nothing, 100 do.
     """

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ STATE = "state.json"
 _BEST = "best-{:08d}.safetensors"
 """Weights of the best evaluation so far, among the checkpoints; each of these names its own."""
 _NAME = re.compile(r"step-(\d{8,})")
+_TELLING = ("architecture", "name")
+"""Fields from which others of their group follow."""
+_LONGEST_SHOWN = 80  # characters of a group or a list that a message repeats
 
 
 def save_checkpoint(
@@ -28,7 +32,8 @@ def save_checkpoint(
         accelerator: Holds model, optimizer, schedule and random number generators.
         folder: The run's folder of checkpoints; where processes run on several machines, they share it.
         step: Optimizer steps done.
-        state: What the loop wants back: plain data, with the recipe's identity as `recipe_sha256`.
+        state: What the loop wants back: plain data, with the recipe's identity as `recipe_sha256`, and as `recipe` what
+            that is the hash of.
         keep: How many to keep.
         backup: Those at multiples of so many steps are kept too; None keeps no more.
 
@@ -82,14 +87,22 @@ def step_of(path: Path) -> int:
     return int(match[1])
 
 
-def load_checkpoint(accelerator: "Accelerator", folder: Path, recipe_sha256: str) -> dict[str, Any] | None:
+def load_checkpoint(
+    accelerator: "Accelerator", folder: Path, recipe_sha256: str, recipe: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """Restore the newest checkpoint of a run.
+
+    Args:
+        accelerator: Takes it up.
+        folder: The run's folder of checkpoints.
+        recipe_sha256: The recipe's identity.
+        recipe: What that is the hash of, to say what differs.
 
     Returns:
         Its state (`step`, and what was saved with it), or None where there is no checkpoint.
 
     Raises:
-        UserError: It belongs to another recipe, or can't be read; never a silent fresh start.
+        UserError: It belongs to another recipe, and in which field; or it can't be read. Never a silent fresh start.
     """
     found = checkpoints(folder)
     if not found:
@@ -106,11 +119,36 @@ def load_checkpoint(accelerator: "Accelerator", folder: Path, recipe_sha256: str
         mend = "delete it to go on from the one before" if len(found) > 1 else "delete it to start over"
         raise UserError(f"can't read the checkpoint {newest} ({said}); {mend}") from error
     if theirs != recipe_sha256:
+        found = _difference(state.get("recipe"), recipe)
+        what = f"another recipe: {found}" if found else "another recipe or another revision of the dataset"
         raise UserError(
-            f"{newest} belongs to another recipe or another revision of the dataset; give the same ones, another "
-            "output=FOLDER, or resume=false to start over"
+            f"{newest} belongs to {what}; give the same, another output=FOLDER, or resume=false to start over"
         )
     return state
+
+
+def _difference(theirs: Any, ours: Any, field: str = "") -> str | None:
+    """Return the first field in which a checkpoint's recipe differs from another one, with both values."""
+    # What is in one of them alone counts as null there.
+    if theirs == ours:
+        return None
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+        names = sorted(dict.fromkeys((*ours, *theirs)), key=lambda name: name not in _TELLING)
+        inner = [(name, theirs.get(name), ours.get(name)) for name in names]
+    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        inner = [(str(number), *pair) for number, pair in enumerate(zip(theirs, ours, strict=True))]
+    else:
+        named = f"the revision of {field.removeprefix('revisions.')}" if field.startswith("revisions.") else field
+        return f"{named}: the checkpoint has {_shown(theirs)}, the recipe {_shown(ours)}" if field else None
+    found = (_difference(their, our, f"{field}.{name}" if field else name) for name, their, our in inner)
+    return next(filter(None, found), None)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):  # whole, because of two paths or hashes the ends may differ
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
 def save_best(accelerator: "Accelerator", model: Any, folder: Path, step: int) -> None:

@@ -40,12 +40,13 @@ def chunk_loss(model: "PreTrainedModel", chunk: int) -> None:
         return
     plain, head_alone = model.forward, head.forward
 
-    def forward(self: Any, labels: Tensor | None = None, shift_labels: Tensor | None = None, **inputs: Any) -> Any:
+    def forward(self: Any, *read: Any, shift_labels: Tensor | None = None, **inputs: Any) -> Any:
         if shift_labels is None:
-            return plain(labels=labels, **inputs)
+            return plain(*read, **inputs)
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
-        hidden = body(**{"use_cache": False, **inputs}).last_hidden_state
+        inputs.pop("labels", None)  # the same, not shifted
+        hidden = body(*read, **{"use_cache": False, **inputs}).last_hidden_state
         return CausalLMOutputWithPast(loss=head(hidden, shift_labels))
 
     def head_forward(self: nn.Linear, hidden: Tensor, targets: Tensor | None = None) -> Tensor:
@@ -81,7 +82,8 @@ def chunked_cross_entropy(
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     targets = targets.reshape(-1)
-    if len(targets) <= chunk:  # nothing to gain, and torch's own is one kernel
+    eager_cpu = device == "cpu" and not torch.compiler.is_compiling()
+    if len(targets) <= chunk and not eager_cpu:  # nothing to gain, and torch's own is one kernel
         return F.cross_entropy(F.linear(hidden.flatten(0, -2), weight, bias).float(), targets, ignore_index=IGNORED)
     count = (targets != IGNORED).sum()
     needed = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
@@ -106,20 +108,19 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         needed: bool,
     ) -> Tensor:
         head = weight.to(dtype)
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        of_weight = torch.zeros_like(weight, dtype=torch.float32)
-        of_bias = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
+        total = of_weight = of_bias = None
         of_hidden = []
         for part, asked in zip(hidden.split(chunk), targets.split(chunk), strict=True):
             narrow = part.to(dtype)
             loss, gradient = _loss_and_gradient(F.linear(narrow, head), bias, asked, needed)
-            total = total + loss
+            total = _sum(total, loss)
             if gradient is not None:
-                if of_bias is not None:
-                    of_bias += gradient.sum(0, dtype=torch.float32)
+                if bias is not None:
+                    of_bias = _sum(of_bias, gradient.sum(0, dtype=torch.float32))
                 gradient = gradient.to(dtype)
                 of_hidden.append((gradient @ head).to(hidden.dtype))
-                of_weight += gradient.T @ narrow
+                of_weight = _sum(of_weight, (gradient.T @ narrow).float())
+        assert total is not None, "no chunk without a token"
         if needed:
             ctx.save_for_backward(torch.cat(of_hidden), of_weight, of_bias)
             ctx.weight_dtype = weight.dtype
@@ -136,6 +137,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return of_hidden * scale.to(of_hidden.dtype), scaled(of_weight), scaled(of_bias), None, None, None, None
 
 
+def _sum(so_far: Tensor | None, more: Tensor) -> Tensor:
+    return more if so_far is None else so_far + more
+
+
 def _loss_and_gradient(
     logits: Tensor, bias: Tensor | None, targets: Tensor, needed: bool
 ) -> tuple[Tensor, Tensor | None]:
@@ -148,10 +153,13 @@ def _loss_and_gradient(
         logits = logits + bias.float()
     counts = (targets != IGNORED)[:, None]
     asked = targets.clamp(min=0)[:, None]
-    log_total = logits.logsumexp(-1, keepdim=True)
-    loss = torch.where(counts, log_total - logits.gather(1, asked), 0.0).sum()
+    log_shares = logits.log_softmax(-1)
+    loss = torch.where(counts, -log_shares.gather(1, asked), 0.0).sum()
     if not needed:
         return loss, None
-    # A comparison, for a scatter into the softmax would be a pass of its own when compiled.
-    right = torch.arange(logits.shape[1], device=logits.device) == asked
-    return loss, torch.where(counts, (logits - log_total).exp() - right.float(), 0.0)
+    if torch.compiler.is_compiling():
+        # A comparison, for a scatter into the softmax would be a pass of its own.
+        right = torch.arange(logits.shape[1], device=logits.device) == asked
+        return loss, torch.where(counts, log_shares.exp() - right.float(), 0.0)
+    gradient = log_shares.exp_().scatter_add_(1, asked, torch.full_like(asked, -1.0, dtype=torch.float32))
+    return loss, gradient.index_fill_(0, (~counts[:, 0]).nonzero()[:, 0], 0.0)

@@ -28,10 +28,17 @@ class Pins(NamedTuple):
     init_from: Commit | None
 
     @property
-    def revisions(self) -> list[str]:
-        """The commits and hashes in the order in which a recipe's identity takes them."""
-        others = (self.tokenizer, self.init_from)
-        return [pin.revision for pin in (*self.datasets, *self.evaluated.values(), *others) if pin]
+    def revisions(self) -> dict[str, str]:
+        """The commits and hashes by the fields that name them, in the order in which a recipe's identity takes them."""
+        own, *mix = self.datasets
+        pins = {
+            "dataset": own,
+            **{f"mix.{number}": pin for number, pin in enumerate(mix)},
+            **{f"also_evaluate.{name}": pin for name, pin in self.evaluated.items()},
+            "tokenizer": self.tokenizer,
+            "init_from": self.init_from,
+        }
+        return {field: pin.revision for field, pin in pins.items() if pin}
 
 
 class Data(NamedTuple):

@@ -18,6 +18,7 @@ from hubkit.training.checkpoints import best_weights, checkpoints, load_checkpoi
 from hubkit.training.chunked_loss import chunk_loss
 from hubkit.training.history import History
 from hubkit.training.losses import add_gradients, mean_loss, reduced
+from hubkit.training.masked_loss import head_where_asked
 from hubkit.training.optimizers import MasterAdamW, make_optimizer, narrow
 from hubkit.training.parallel import compile_whole, tell_deepspeed
 from hubkit.training.recipe import TrainingSpec
@@ -69,6 +70,7 @@ class Loop:
         progress: Progress = lambda what, done, total: None,
         say: Callable[[str], None] = lambda text: None,
         snippets: Callable[[Any, int], str] | None = None,
+        decisive: Mapping[str, Any] | None = None,
     ):
         """Prepare model, optimizer and schedule.
 
@@ -83,12 +85,17 @@ class Loop:
             progress: Hears (what, step, steps).
             say: Hears remarks for people.
             snippets: Given the model and the step, returns some text that the model writes.
+            decisive: What the identity is the hash of, kept in checkpoints to say what differs: the fields of the
+                recipe, and the `revisions` by name.
         """
+        self.decisive = dict(decisive or {})
         self.spec, self.folder, self.identity, self.progress, self.say = spec, folder, identity, progress, say
         self.accelerator, self.training, self.validation, self.snippets = accelerator, training, validation, snippets
         self.steps = spec.steps or max(1, round((spec.epochs or 0) * len(training)))
         if spec.loss_chunk:
             chunk_loss(model, spec.loss_chunk)
+        if accelerator.device.type == "cpu" and not spec.compile:
+            head_where_asked(model)
         narrow(model, spec.precision, accelerator)
         optimizer = make_optimizer(model, spec, accelerator.device)
         # The schedule is stepped by hand, once an optimizer step, whatever the number of processes.
@@ -310,6 +317,7 @@ class Loop:
         self.losses.fetch(self.step)
         state = {
             "recipe_sha256": self.identity,
+            "recipe": self.decisive,
             "history": self.history.records,
             "unlogged": self.losses.fetched,
             "tokens": self.tokens,
@@ -325,7 +333,7 @@ class Loop:
 
     def _restore(self) -> dict[str, Any] | None:
         """Take up the newest checkpoint, and return what lies in it; None where there is none."""
-        state = load_checkpoint(self.accelerator, self.folder / "checkpoints", self.identity)
+        state = load_checkpoint(self.accelerator, self.folder / "checkpoints", self.identity, self.decisive)
         if state is None:
             return None
         self.step, self.tokens = state["step"], state["tokens"]

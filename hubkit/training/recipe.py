@@ -13,6 +13,7 @@ from hubkit.data.reading import ReadingSpec
 from hubkit.data.sources import DatasetSpec
 from hubkit.errors import UserError
 from hubkit.models import ModelSpec
+from hubkit.provenance import end_of_path
 from hubkit.resources import resource
 from hubkit.specs import Spec, canonical_json, read_mapping
 from hubkit.tokenizers import TOKENIZERS
@@ -210,6 +211,10 @@ class Recipe(Spec):
             revisions: The commits that the revisions of `dataset`, `mix` and `also_evaluate` resolved to, in order; and
                 those of `tokenizer` and `init_from`, or the hash of what lies there.
         """
+        return hashlib.sha256(canonical_json(self.decisive() | {"revisions": revisions}).encode()).hexdigest()
+
+    def decisive(self) -> dict[str, Any]:
+        """Return the fields that decide the losses and when they are noted, without any revision."""
         fields = {
             "dataset", "mix", "also_evaluate", "tokenizer", "extra_tokens", "model", "init_from", "objective",
             "reading", "training",
@@ -217,20 +222,21 @@ class Recipe(Spec):
         decisive = self.model_dump(mode="json", include=fields)
         for data in (decisive["dataset"], *decisive["mix"], *decisive["also_evaluate"].values()):
             del data["revision"]
-        decisive["revisions"] = revisions
         for field in _INDECISIVE:
             del decisive["training"][field]
         if self.training.schedule.is_endless:
             # Then a run of more steps begins as one of fewer, and can go on from its checkpoint.
             del decisive["training"]["steps"], decisive["training"]["epochs"]
-        return hashlib.sha256(canonical_json(decisive).encode()).hexdigest()
+        return decisive
 
     def published(self) -> dict[str, Any]:
         """Return the recipe as the model repository shows it: without what only concerns this machine."""
         shown = self.model_dump(mode="json", exclude={"output", "resume", "private", "further"})
-        for field in ("tokenizer", "init_from"):
-            if shown[field] is not None and Path(shown[field]).expanduser().exists():
-                shown[field] = Path(shown[field]).name
+        if Path(shown["tokenizer"]).expanduser().exists():
+            shown["tokenizer"] = Path(shown["tokenizer"]).name
+        if self.init_from is not None and Path(self.init_from).expanduser().exists():
+            # The dot, because nobody shall take it for a repository.
+            shown["init_from"] = f"./{end_of_path(Path(self.init_from))}"
         return shown
 
     @property

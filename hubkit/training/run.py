@@ -59,7 +59,8 @@ def train(
     say_what_is_left_out(accelerator, say)
     pins = find_pins(recipe)
     weights = local_weights(recipe.init_from, pins.init_from)
-    identity, folder = recipe.identity(*pins.revisions, *filter(None, [weights])), recipe.folder / "model"
+    revisions = pins.revisions | ({"init_from": weights} if weights else {})
+    identity, folder = recipe.identity(*revisions.values()), recipe.folder / "model"
     if recipe.resume and recipe.further is None and _is_finished(folder, recipe, identity):
         end_training(accelerator)
         say("this recipe is trained already; to train it anew, set resume=false")
@@ -71,7 +72,7 @@ def train(
         data = load_data(recipe, tokenizer, pins)
     model, init_from = _make_model(recipe, tokenizer, data, pins, accelerator)
     parameters = sum(p.numel() for p in model.parameters())
-    loop = _loop(recipe, model, tokenizer, data, accelerator, identity, progress, say)
+    loop = _loop(recipe, revisions, model, tokenizer, data, accelerator, progress, say)
     if recipe.resume:
         _say_where_it_begins(recipe, loop.steps, say)
     start_trackers(accelerator, recipe, loop.steps)
@@ -209,11 +210,11 @@ def _make_model(
 
 def _loop(
     recipe: Recipe,
+    revisions: dict[str, str],
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
     data: Data,
     accelerator: Accelerator,
-    identity: str,
     progress: Progress,
     say: Callable[[str], None],
 ) -> Loop:
@@ -230,7 +231,10 @@ def _loop(
     snippets = None
     if spec.snippet_every and recipe.objective.kind == "causal":
         snippets = Snippets(tokenizer, data.validation["validation"], recipe.objective)
-    return Loop(spec, model, training, held_out, accelerator, recipe.folder, identity, progress, say, snippets)
+    identity, decisive = recipe.identity(*revisions.values()), recipe.decisive() | {"revisions": revisions}
+    return Loop(
+        spec, model, training, held_out, accelerator, recipe.folder, identity, progress, say, snippets, decisive
+    )  # fmt: skip
 
 
 def _lineage(
@@ -247,7 +251,7 @@ def _lineage(
 ) -> dict[str, Any]:
     """Return `run.json`: what the model came from, by commit."""
     read = loop.training.counts(outcome.steps)
-    named: dict[str, Any] = {"name": recipe.tokenizer} if pins.tokenizer is None else {
+    named: dict[str, Any] = {"name": recipe.published()["tokenizer"]} if pins.tokenizer is None else {
         "name": pins.tokenizer.repo, "revision": pins.tokenizer.revision
     }  # fmt: skip
     return {

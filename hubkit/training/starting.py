@@ -11,6 +11,7 @@ from hubkit.errors import UserError
 from hubkit.files import file_sha256
 from hubkit.hub import Commit, fetch_model, names_repository, resolve
 from hubkit.models.loading import read_config
+from hubkit.provenance import end_of_path
 from hubkit.tokenizers.loading import is_own, load_tokenizer
 
 if TYPE_CHECKING:
@@ -20,10 +21,25 @@ if TYPE_CHECKING:
     from hubkit.training.recipe import Recipe
 
 _FUNCTION = (
-    *("n_head", "num_attention_heads", "hidden_act", "mlp", "norm", "position", "cell"),
+    *("hidden_act", "mlp", "norm", "position", "cell"),
     *("layer_norm_eps", "norm_eps", "rope_theta", "rope_parameters", "use_parallel_residual"),
 )
 """Fields of configs, of one architecture or another, that decide what is computed and no weight's name or shape."""
+
+_SIZES = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "max_position_embeddings")
+"""Sizes by the names that every config understands; the vocabulary's is the tokenizer's matter."""
+_FIELDS = {
+    "minigpt": {
+        "num_hidden_layers": "n_layer",
+        "num_attention_heads": "n_head",
+        "hidden_size": "n_embd",
+        "intermediate_size": "mlp_hidden",
+        "max_position_embeddings": "block_size",
+    }
+}
+"""The fields of a recipe's model that give these sizes, by the type of its config."""
+_USUAL_FIELDS = {"max_position_embeddings": "max_length"}
+"""Those of the other types; a size that is not here has its own name."""
 
 
 def find_commit(where: str | None) -> Commit | None:
@@ -81,7 +97,7 @@ def find_weights(where: str, commit: Commit | None) -> Iterator[tuple[Path, dict
             yield folder, {"path": where, "sha256": _sha256(folder, where)}
     else:
         folder = Path(where).expanduser()
-        yield folder, {"path": folder.name, "sha256": _sha256(folder, where)}
+        yield folder, {"path": end_of_path(folder), "sha256": _sha256(folder, where)}
 
 
 def local_weights(where: str | None, commit: Commit | None) -> str | None:
@@ -108,8 +124,8 @@ def load_weights(model: "PreTrainedModel", folder: Path, where: str, added: int 
         added: How many tokens the recipe adds to its tokenizer.
 
     Raises:
-        UserError: It can't be read; or it is no checkpoint of this model: a weight is missing, superfluous or of
-            another shape, or its config says that the model computed something else.
+        UserError: It can't be read; or it is no checkpoint of this model: its config says that the model computed
+            something else or had another size, or a weight is missing, superfluous or of another shape.
     """
     given = _read(folder, where, model)
     tables = {id(layer.weight) for layer in (model.get_input_embeddings(), model.get_output_embeddings()) if layer}
@@ -117,8 +133,9 @@ def load_weights(model: "PreTrainedModel", folder: Path, where: str, added: int 
     rows = next((given[name].shape[0] for name in sorted(names) if name in given), None)
     vocabulary = len(model.get_input_embeddings().weight)  # pyright: ignore[reportArgumentType]
     if rows is not None and rows < vocabulary - added:
+        theirs = f"theirs (tokenizer={where})" if (folder / "tokenizer.json").is_file() else "theirs"
         raise UserError(
-            f"tokenizer: it has {vocabulary - added} tokens, and the weights in {where} are for {rows}; use theirs"
+            f"tokenizer: it has {vocabulary - added} tokens, and the weights in {where} are for {rows}; use {theirs}"
         )
     if rows is not None and rows != vocabulary:
         model.resize_token_embeddings(rows, mean_resizing=False)
@@ -192,6 +209,7 @@ def _read(folder: Path, where: str, model: "PreTrainedModel") -> "dict[str, torc
         said = " ".join(str(error).split())
         raise UserError(f"init_from: can't read the weights in {where} ({said}); fetch them again") from None
     _compare(theirs.config, ours, where)
+    _compare_sizes(theirs.config, model, where)
     return theirs.state_dict()
 
 
@@ -226,6 +244,24 @@ def _compare(theirs: "PreTrainedConfig", ours: "PreTrainedConfig", where: str) -
                 f"init_from: the model in {where} was trained with {field} {there!r}, and this one has {here!r}; give "
                 "model what they have"
             )
+
+
+def _compare_sizes(theirs: "PreTrainedConfig", model: "PreTrainedModel", where: str) -> None:
+    """Refuse weights of another size, and say by which fields of the recipe the model gets it."""
+    ours: Any = model.config
+    fields = _FIELDS.get(ours.model_type, _USUAL_FIELDS)
+    # Rotary positions have no weights, so their number is free.
+    counted = any("position" in name for name, _ in model.named_parameters())
+    mends = []
+    for size in _SIZES if counted else _SIZES[:-1]:
+        there: Any = getattr(theirs, size, None)
+        here: Any = getattr(ours, size, None)
+        if there != here:
+            # RoBERTa counts positions from pad_token_id + 1, whatever that id is.
+            before = ours.pad_token_id + 1 if "roberta" in ours.model_type and size == _SIZES[-1] else 0
+            mends.append(f"model.{fields.get(size, size)}={there - before} (now {here - before})")
+    if mends:
+        raise UserError(f"init_from: the model in {where} has another size than this one; set {', '.join(mends)}")
 
 
 def _fetch(where: str, target: Path) -> None:

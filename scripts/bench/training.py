@@ -157,6 +157,8 @@ def main() -> None:
     for name in arguments.cases or (LARGE if gpu else SMALL):
         peers = PROCESSES == 1 and not arguments.alone
         measure(name, CASES[name], max(LOG, arguments.steps), arguments.turns or (1 if gpu else 3), peers)
+    if PROCESSES > 1:
+        torch.distributed.destroy_process_group()  # else one waits for the other when they end
 
 
 def measure(name: str, case: Case, steps: int, turns: int, peers: bool) -> None:

@@ -130,6 +130,7 @@ def test_the_same_evaluation_twice_gives_the_same(make):
 
 
 MASKED = {"objective": {"name": "masked"}}
+NUMERIC = {"objective": {"name": "numeric_masked"}}
 BACKWARD = {"objective": {"direction": "backward", "learn_after": ","}}
 WINDOWS = {"objective": {"learn_after": ","}, "reading": {"form": "windows", "length": 8}}
 UNASKED = {"objective": {"learn": "marked"}, "test": ["{AB}"], "train": ["{AB}"], "loss": [[]]}
@@ -141,6 +142,8 @@ IMPOSSIBLE = [
     (BACKWARD, "exact_match", "the model was trained backward, and the answer stands behind what is given"),
     ({"objective": {}}, "exact_match", "the recipe asks for whole texts, so no row says where an answer begins"),
     (WINDOWS, "exact_match", "the recipe reads windows, which begin anywhere; evaluate perplexity, or train with"),
+    (MASKED, "number_recovery", "small was trained by objective masked; evaluate mask_filling"),
+    (NUMERIC, "mask_filling", "small was trained by objective numeric_masked; evaluate number_recovery"),
     (
         {"objective": {}},
         "mask_filling",
@@ -207,15 +210,31 @@ def test_data_that_no_repository_holds_has_to_be_named(make, tmp_path):
 
 def test_evaluations_go_by_name(make):
     folder = make(objective={})
-    with pytest.raises(UserError, match=r"--metric: there is no evaluation bleu \(known: mask_filling, number_rec"):
+    with pytest.raises(UserError, match=r"--metric: there is no evaluation bleu \(of this model: perplexity\)"):
         evaluate_model(folder, names=["bleu"])
-    with pytest.raises(UserError, match=r"small: its recipe names no evaluations; say which by --metric NAME \(kno"):
-        evaluate_model(folder)
     run = json.loads((folder / "run.json").read_text())
     run["recipe"]["evaluations"] = ["bleu"]
     (folder / "run.json").write_text(json.dumps(run))
     with pytest.raises(UserError, match="small: this version of hubkit has no evaluation bleu; upgrade it"):
         evaluate_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fitting"),
+    [
+        ({"objective": {}}, "perplexity"),
+        ({"objective": {"learn_after": ","}}, "perplexity, exact_match"),
+        (MASKED, "mask_filling"),
+        (NUMERIC, "number_recovery"),
+    ],
+    ids=["whole texts", "answers", "masked", "numeric"],
+)
+def test_of_a_recipe_without_evaluations_those_that_fit_are_named(make, settings, fitting):
+    with pytest.raises(UserError) as refused:
+        evaluate_model(make(**settings))
+    assert str(refused.value) == (
+        f"small: its recipe names no evaluations; say which by --metric NAME (of this model: {fitting})"
+    )
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"name": "x", "recipe": {"dataset": {}}}'])

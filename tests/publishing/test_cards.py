@@ -1,6 +1,8 @@
 """Cards say what is true, in the Hub's own spelling."""
 
+import io
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -404,6 +406,9 @@ def test_the_snippet_of_a_causal_model_runs(
 def test_the_snippet_asks_for_no_more_than_the_model_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], direction: str
 ) -> None:
+    """And of a text that is longer transformers has nothing to warn of."""
+    warned = io.StringIO()
+    monkeypatch.setattr(logging.getLogger("transformers"), "handlers", [logging.StreamHandler(warned)])
     folder = causal(tmp_path / "m", direction)
     limit = json.loads((folder / "config.json").read_text())["block_size"]
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text()) | {"model_max_length": limit}
@@ -413,6 +418,7 @@ def test_the_snippet_asks_for_no_more_than_the_model_reads(
     exec(code.replace('"lab/counting"', repr(str(folder))), {})
     half = limit * 3 // 4 // 2
     assert half < len(capsys.readouterr().out.strip()) <= limit
+    assert "sequence length" not in warned.getvalue()
 
 
 def test_the_snippet_spells_out_rows_of_ids(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def loaded(made: Recipe) -> Data:
 def test_the_parts_of_a_corpus_are_read_and_counted(folder):
     made = recipe(folder)
     pins, data = find_pins(made), loaded(made)
-    assert len(pins.revisions) == 1 and len(pins.revisions[0]) == 64
+    assert len(pins.revisions) == 1 and len(pins.revisions["dataset"]) == 64
     (rows,), written = data.rows, read_manifest(folder / "built").splits["train"].rows
     assert list(rows) == ["train", "validation", "test"] and sum(rows.values()) == written
     assert 0 < rows["validation"] < 20 and 0 < rows["test"] < 20
@@ -88,7 +88,7 @@ def test_the_identity_of_a_run_hangs_on_what_is_read_and_not_on_where_it_lies(fo
     moved = tmp_path / "elsewhere" / "built"
     moved.symlink_to(folder / "built")
     other = recipe(folder, f"dataset.folder={moved}")
-    assert made.identity(*find_pins(made).revisions) == other.identity(*find_pins(other).revisions)
+    assert made.identity(*find_pins(made).revisions.values()) == other.identity(*find_pins(other).revisions.values())
     assert recipe(folder, "dataset.held_out=0.2").identity("x") != made.identity("x")
     assert made.published()["dataset"]["folder"] == "built"
     assert made.published()["dataset"]["held_out"] == 0.1, "the recipe says what was kept from training"

@@ -1,6 +1,7 @@
 """What a run begins with: weights from anywhere, more tokens, and what does not fit."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from hubkit.errors import UserError
 from hubkit.models.gpt_neox import GPTNeoXSpec
 from hubkit.models.minigpt import MiniGPTSpec
+from hubkit.models.recurrent import RecurrentSpec
 from hubkit.models.roberta import RobertaSpec
 from hubkit.server import process
 from hubkit.tokenizers import make_tokenizer, save_tokenizer
@@ -24,6 +26,7 @@ from hubkit.training.starting import find_commit, find_weights, load_weights, lo
 TOKENIZER = make_tokenizer("characters:AB")
 MINIGPT = MiniGPTSpec(n_layer=1, n_head=2, n_embd=16, block_size=32)
 ROBERTA = RobertaSpec(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
+RECURRENT = RecurrentSpec(hidden_size=16, num_hidden_layers=1)
 NEOX = GPTNeoXSpec(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, rotary_pct=0.5)
 
 
@@ -129,8 +132,8 @@ def test_a_gpt2_becomes_a_minigpt_with_the_same_logits(tmp_path):
             {"activation_function": "relu"},
             r"was trained with mlp 'relu', and this one has 'gelu'; give model what they",
         ),
-        ({"n_head": 4}, r"was trained with n_head 4, and this one has 2"),
-        ({"n_positions": 16}, r"embed_positions\.weight has the shape \[16, 16\] and needs \[32, 16\]"),
+        ({"n_head": 4}, r"in gpt2 has another size than this one; set model\.n_head=4 \(now 2\)$"),
+        ({"n_positions": 16}, r"in gpt2 has another size than this one; set model\.block_size=16 \(now 32\)$"),
         ({"activation_function": "silu"}, r"activation_function: 'silu' is none of MiniGPT's"),
     ],
 )
@@ -145,16 +148,11 @@ def test_a_gpt2_that_computes_something_else_is_refused(tmp_path, changes, messa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"n_layer": 2},
-            r"init_from: the weights in base are not those of this model \(.* is not known.*, and \d+ more\)",
-        ),
-        (
-            {"n_embd": 32},
-            r"has the shape \[.*32.*\] and needs \[.*16.*\].*; give model the architecture and shape that",
-        ),
+        ({"n_layer": 2}, r"init_from: the model in base has another size than this one; set model\.n_layer=2 \(now 1"),
+        ({"n_embd": 32}, r"set model\.n_embd=32 \(now 16\), model\.mlp_hidden=128 \(now 64\)$"),
+        ({"mlp_hidden": 8}, r"set model\.mlp_hidden=8 \(now 64\)$"),
         ({"mlp": "swiglu", "norm": "rmsnorm"}, r"init_from: the model in base was trained with mlp 'swiglu', and this"),
-        ({"n_head": 1}, r"trained with n_head 1, and this one has 2"),
+        ({"n_head": 1}, r"set model\.n_head=1 \(now 2\)$"),
         ({"norm_eps": 1e-6}, r"trained with norm_eps 1e-06, and this one has 1e-05"),
         ({"head_bias": True}, r"lm_head\.bias is not known"),
     ],
@@ -168,6 +166,47 @@ def test_weights_of_another_shape_or_function_are_refused(tmp_path, changes, mes
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    ("spec", "changes"),
+    [
+        (MINIGPT, {"n_layer": 2, "n_head": 4, "n_embd": 32, "block_size": 8}),
+        (ROBERTA, {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "max_length": 8}),
+        (NEOX, {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}),
+        (RECURRENT, {"hidden_size": 24, "num_hidden_layers": 2}),
+    ],
+    ids=["minigpt", "roberta", "gpt_neox", "recurrent"],
+)
+def test_with_the_sizes_that_a_refusal_names_the_weights_fit(tmp_path, spec, changes):
+    torch.manual_seed(0)
+    base = type(spec).model_validate(spec.model_dump() | changes).make(TOKENIZER, 8)
+    with pytest.raises(UserError) as refused:
+        load_weights(fresh(spec), saved(tmp_path, base), "base")
+    named = re.findall(r"model\.(\w+)=(\d+) \(now \d+\)", str(refused.value))
+    assert named and changes.keys() <= {field for field, _ in named}
+    mended = spec.model_dump() | {field: int(size) for field, size in named}
+    model = type(spec).model_validate(mended).make(TOKENIZER, 8)
+    load_weights(model, tmp_path, "base")
+    assert all(torch.equal(tensor, base.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
+def test_rotary_positions_have_no_weights_and_any_number(tmp_path):
+    spec = MINIGPT.model_copy(update={"position": "rope"})
+    model = fresh(spec.model_copy(update={"block_size": 64}))
+    load_weights(model, saved(tmp_path, fresh(spec, seed=0)), "base")
+    assert model.config.block_size == 64
+
+
+def test_weights_of_another_shape_without_a_config_are_told_by_their_shapes(tmp_path):
+    saved(tmp_path, fresh(MINIGPT.model_copy(update={"n_embd": 32}), seed=0))
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(UserError, match=r"has the shape \[.*32.*\] and needs \[.*16.*\].*; give model the arch"):
+        load_weights(fresh(), tmp_path, "base")
+    saved(tmp_path, fresh(MINIGPT.model_copy(update={"n_layer": 2}), seed=0))
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(UserError, match=r"weights in base are not those of this model \(.* is not known.*, and \d+"):
+        load_weights(fresh(), tmp_path, "base")
+
+
 def test_another_architecture_is_named(tmp_path):
     with pytest.raises(
         UserError, match=r"init_from: the model in base is a roberta, and this one a minigpt; set model\."
@@ -176,8 +215,11 @@ def test_another_architecture_is_named(tmp_path):
 
 
 def test_a_tokenizer_that_has_more_tokens_than_the_weights_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"tokenizer: it has 7 tokens, and the weights in base are for 6; use theirs"):
+    with pytest.raises(UserError, match=r"tokenizer: it has 7 tokens, and the weights in base are for 6; use theirs$"):
         load_weights(fresh(tokenizer=grown("<x>")), saved(tmp_path), "base")
+    save_tokenizer(TOKENIZER, tmp_path)
+    with pytest.raises(UserError, match=r"are for 6; use theirs \(tokenizer=base\)$"):
+        load_weights(fresh(tokenizer=grown("<x>")), tmp_path, "base")
 
 
 def test_truncated_weights_are_named(tmp_path):
@@ -205,10 +247,11 @@ def test_a_folder_without_weights_is_named(tmp_path):
 # --- where it lies ---------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_recorded_by_its_name_and_the_sha256_of_its_weights(tmp_path):
+def test_a_folder_is_recorded_by_the_end_of_its_path_and_the_sha256_of_its_weights(tmp_path):
     with find_weights(str(saved(tmp_path / "base")), None) as (folder, lineage):
         pass
-    assert folder == tmp_path / "base" and lineage["path"] == "base" and len(lineage["sha256"]) == 64
+    assert folder == tmp_path / "base" and len(lineage["sha256"]) == 64
+    assert lineage["path"] == f"{tmp_path.parent.name}/{tmp_path.name}/base", "which of all that are called so"
     assert local_weights(str(folder), None) == lineage["sha256"]
     with find_weights(str(saved(tmp_path / "other", fresh(seed=3))), None) as (_, other):
         assert other["sha256"] != lineage["sha256"]
@@ -225,7 +268,8 @@ def test_what_is_not_on_the_hub_has_no_commit(name):
 def test_published_recipes_name_no_folder_of_this_machine(tmp_path):
     base = saved(tmp_path / "base")
     shown = recipe(f"init_from={base}", f"tokenizer={base}").published()
-    assert (shown["init_from"], shown["tokenizer"]) == ("base", "base")
+    assert (shown["init_from"], shown["tokenizer"]) == (f"./{tmp_path.parent.name}/{tmp_path.name}/base", "base")
+    assert find_commit(shown["init_from"]) is None, "nor a repository"
     assert recipe("init_from=lab/base@v1.0.0").published()["init_from"] == "lab/base@v1.0.0"
 
 
