@@ -99,15 +99,15 @@ def quickstart(
 @contextmanager
 def _hub(root: Path, say: Say) -> Iterator[str]:
     """Have the embedded Hub run, and point this process and its children at it; stop it if it was started here."""
+    known = process.status(root)
     try:
-        known = process.status(root)
-        status = known or process.start(root, port=free_port(process.DEFAULT_PORT, 0) or 0)
-        # huggingface_hub reads its environment when it is imported, so nothing before this line may import it.
-        os.environ.update(process.client_environment(root))
-    except process.HubError as error:
-        raise UserError(str(error)) from None
-    say(f"Hub       {status.url} ({'was running' if known else 'started'})")
-    try:
+        try:
+            status = known or process.start(root, port=free_port(process.DEFAULT_PORT, 0) or 0)
+            # huggingface_hub reads its environment when it is imported, so nothing before this line may import it.
+            os.environ.update(process.client_environment(root))
+        except process.HubError as error:
+            raise UserError(str(error)) from None
+        say(f"Hub       {status.url} ({'was running' if known else 'started'})")
         yield status.url
     finally:
         if known is None:

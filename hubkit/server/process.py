@@ -129,6 +129,16 @@ def start(root: Path, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> Stat
             command, cwd=root, env=_child_environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
+    try:
+        return _answering(root, child, log, offset)
+    except BaseException:  # Ctrl-C, or told to end: nobody would know of it
+        child.kill()
+        child.wait()
+        raise
+
+
+def _answering(root: Path, child: subprocess.Popen[bytes], log: Path, offset: int) -> Status:
+    """Wait until the hub's server answers, and return it: the child, or one that somebody else started just before."""
     deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline:
         running = status(root)
@@ -144,8 +154,6 @@ def start(root: Path, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> Stat
                 return running
             raise HubError(_last_line(log, offset) or f"The server ended with status {child.returncode}: see {log}")
         time.sleep(0.02)
-    child.kill()
-    child.wait()
     raise HubError(f"The server for {root} did not answer within {_START_TIMEOUT_S:.0f} s: see {log}")
 
 
