@@ -15,7 +15,8 @@ from torch.library import triton_op, wrap_triton
 
 _BLOCK = 8192
 """Logits of a row that a program takes at once."""
-_WARPS = 32
+_WARPS = 16 if torch.version.hip else 32
+"""A thousand threads: a warp of AMD's has 64."""
 
 
 @triton.jit
