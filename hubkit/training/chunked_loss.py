@@ -153,13 +153,18 @@ def _loss_and_gradient(
         logits = logits + bias.float()
     counts = (targets != IGNORED)[:, None]
     asked = targets.clamp(min=0)[:, None]
-    log_shares = logits.log_softmax(-1)
-    loss = torch.where(counts, -log_shares.gather(1, asked), 0.0).sum()
-    if not needed:
-        return loss, None
     if torch.compiler.is_compiling():
+        log_shares = logits.log_softmax(-1)
+        loss = torch.where(counts, -log_shares.gather(1, asked), 0.0).sum()
         # A comparison, for a scatter into the softmax would be a pass of its own.
         right = torch.arange(logits.shape[1], device=logits.device) == asked
-        return loss, torch.where(counts, log_shares.exp() - right.float(), 0.0)
-    gradient = log_shares.exp_().scatter_add_(1, asked, torch.full_like(asked, -1.0, dtype=torch.float32))
+        return loss, torch.where(counts, log_shares.exp() - right.float(), 0.0) if needed else None
+    # In place, for on a processor new memory of this size takes longer than the sums.
+    highest, right = logits.amax(-1, keepdim=True), logits.gather(1, asked)
+    shares = logits.sub_(highest).exp_()
+    total = shares.sum(-1, keepdim=True)
+    loss = torch.where(counts, total.log() + highest - right, 0.0).sum()
+    if not needed:
+        return loss, None
+    gradient = shares.div_(total).scatter_add_(1, asked, torch.full_like(asked, -1.0, dtype=torch.float32))
     return loss, gradient.index_fill_(0, (~counts[:, 0]).nonzero()[:, 0], 0.0)

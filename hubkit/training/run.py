@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from hubkit.cores import usable_cores
+from hubkit.cores import keep_memory, usable_cores
 from hubkit.data.batches import Batches, HeldOut
 from hubkit.data.sources import recorded
 from hubkit.errors import UserError
@@ -153,6 +153,7 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     # The launcher's configuration may name another number, and every loss would be divided by it.
     accelerator.gradient_accumulation_steps = 1
     if accelerator.device.type == "cpu":
+        keep_memory()
         if spec.precision == "fp16":
             # accelerate would train in fp32, and the lineage would not be true.
             raise UserError("training.precision: fp16 needs a GPU; use fp32, or bf16 on a processor that is fast at it")

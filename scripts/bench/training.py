@@ -20,12 +20,14 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from hubkit.cores import calm_threads, usable_cores
+from hubkit.cores import calm_threads, keep_memory, usable_cores
 
 calm_threads()  # before torch, which reads what it sets
 
@@ -148,7 +150,6 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="without peers")
     arguments = parser.parse_args()
     gpu = torch.cuda.is_available()
-    torch.set_num_threads(usable_cores())
     if RANK == 0:
         print_machine("accelerate", "torch", "transformers")
         if gpu:
@@ -163,14 +164,11 @@ def main() -> None:
 
 def measure(name: str, case: Case, steps: int, turns: int, peers: bool) -> None:
     """Print the rows of a case."""
-    row = OneRow(case.vocabulary)
-    ways: dict[str, Callable[[], Figures]] = {name: lambda: hubkit_turn(case, row, steps)}
-    if peers:
-        ways |= {f"  {peer}": lambda peer=peer: peer_turn(case, row, steps, peer) for peer in case.peers}
+    ways = [name, *(case.peers if peers else ())]
     taken: dict[str, list[Figures]] = {way: [] for way in ways}
     for _ in range(turns):
-        for way, turn in ways.items():
-            taken[way].append(turn())
+        for way in ways:
+            taken[way].append(apart(name, way, steps))
     if RANK:
         return
     flops = flops_per_token(model_of(case), case.length) / PROCESSES
@@ -178,11 +176,28 @@ def measure(name: str, case: Case, steps: int, turns: int, peers: bool) -> None:
     for way, figures in taken.items():
         speed = statistics.median(figure.speed for figure in figures)
         seconds = figures[0].batch * case.length / speed
-        label = way if figures[0].batch == case.batch * PROCESSES else f"{way}, batch {figures[0].batch}"
+        label = way if way == name else f"  {way}"
+        label = label if figures[0].batch == case.batch * PROCESSES else f"{label}, batch {figures[0].batch}"
         mfu = f"{speed * flops / peak:>8.1%}" if peak else f"{'':>8}"
         memory = f"{figures[0].memory:>7.1f}" if figures[0].memory else f"{'':>7}"
         waiting = f"{figures[0].waiting:>8.1%}" if figures[0].waiting is not None else ""
         print(f"{label:<44}{speed:>12,.0f}{1000 * seconds:>11.1f}{mfu}{memory}{waiting}", flush=True)
+
+
+def apart(name: str, way: str, steps: int) -> Figures:
+    """Run a turn, without a GPU in a process of its own: hubkit's tells the C library to keep memory, for all there."""
+    if torch.cuda.is_available() or PROCESSES > 1:
+        return turn(name, way, steps)
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        return alone.submit(turn, name, way, steps).result()
+
+
+def turn(name: str, way: str, steps: int) -> Figures:
+    """Run hubkit's loop, or that of a peer."""
+    torch.set_num_threads(usable_cores())
+    case = CASES[name]
+    row = OneRow(case.vocabulary)
+    return hubkit_turn(case, row, steps) if way == name else peer_turn(case, row, steps, way)
 
 
 def model_of(case: Case) -> Any:
@@ -204,6 +219,8 @@ def batches_of(case: Case, row: Any) -> tuple[Batches, HeldOut]:
 def hubkit_turn(case: Case, row: OneRow, steps: int) -> Figures:
     """Run the real loop."""
     fresh()
+    if not torch.cuda.is_available():
+        keep_memory()
     spec = TrainingSpec(
         steps=steps + 2 * LOG + 1, batch_size=case.batch * PROCESSES, learning_rate=6e-4, weight_decay=0.1,
         adam_betas=(0.9, 0.95), precision=case.precision, compile=case.compile, log_every=LOG, evaluate_every=10**9,
