@@ -91,7 +91,7 @@ print("not told")
 CALL = """
 import sys
 from hubkit import ending
-ending._HEARD = ending._PATIENCE = 0.2
+ending._HEARD, ending._PATIENCE = 0.2, float(sys.argv[2])
 with ending.orderly_end():
     ending.call([sys.executable, "-S", "-c", sys.argv[1]])
 """
@@ -107,7 +107,7 @@ with ending.orderly_end():
     ids=["SIGTERM", "SIGHUP", "SIGINT"],
 )
 def test_a_command_that_is_called_ends_before_its_caller(number, status, heard):
-    command = [sys.executable, "-c", CALL, COMMAND.format(handler="end")]
+    command = [sys.executable, "-c", CALL, COMMAND.format(handler="end"), "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as caller:
         assert caller.stdout is not None and caller.stdout.readline() == "ready\n"
         caller.send_signal(number)
@@ -116,7 +116,7 @@ def test_a_command_that_is_called_ends_before_its_caller(number, status, heard):
 
 
 def test_a_command_that_is_deaf_is_killed():
-    command = [sys.executable, "-c", CALL, COMMAND.format(handler="signal.SIG_IGN")]
+    command = [sys.executable, "-c", CALL, COMMAND.format(handler="signal.SIG_IGN"), "0.2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:
         assert caller.stdout is not None and caller.stdout.readline() == "ready\n"
         caller.terminate()

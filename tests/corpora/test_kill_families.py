@@ -76,10 +76,10 @@ def disturbed(command, folder, corpora, family, moment, kills):
         workers = moment.choice((1, 2, 3))
         run = command("build", target, *settings, "-o", folder, "--shard-rows", "1024", "--workers", workers)
         if attempt < kills:
-            # Once it has begun, anywhere in what takes one worker `seconds`; the first time surely before its end.
+            # Once it has begun, anywhere in what takes one worker `seconds`; the first time early on.
             run.wait_until(lambda run=run: (folder / WORK).is_dir() or run.process.poll() is not None)
             with suppress(subprocess.TimeoutExpired):
-                run.process.wait(timeout=moment.uniform(0, 0.3 * seconds if hit == 0 else 2 + seconds))
+                run.process.wait(timeout=moment.uniform(0, 0.1 * seconds if hit == 0 else 2 + seconds))
             if run.process.poll() is None:
                 run.signal(signal.SIGKILL, everyone=moment.random() < 0.5)
                 hit += 1
@@ -98,7 +98,8 @@ def disturbed(command, folder, corpora, family, moment, kills):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_killed_and_gone_on_with(command, tmp_path, corpora, family):
     moment = random.Random(f"{family} 1")
-    assert disturbed(command, tmp_path / "corpus", corpora, family, moment, 2) > 0
+    # Where other work ran beside the first build and none beside this one, a kill may come too late.
+    assert any(disturbed(command, tmp_path / f"corpus-{again}", corpora, family, moment, 2) for again in range(3))
 
 
 @pytest.mark.soak
