@@ -3,7 +3,7 @@
     python scripts/bench/generation.py [--widths 48 128 384 768] [--batch 1] [--prompt 16] [--tokens 40] [--threads 1]
         [--repeats 5]
 
-Greedy `generate` with its cache, after a prompt of 16 tokens, over GPT-2's vocabulary of 50,257. A width has a layer
+Greedy `generate` with its cache, after a prompt, over GPT-2's vocabulary of 50,257. A width has a layer
 and a head for each 64 of it (at least three layers and one head), and one table for embedding and head. The recurrent
 models are as wide, with as many layers. The models take turns; a figure is the median, of all texts of the batch
 together, the pass over the prompt included. Beside it stands the speed at which that reads the weights that a token
