@@ -6,13 +6,14 @@ and the same command goes on from the last step (`accelerate launch` does not ha
 knows nothing of publishing; this script composes them.
 """
 
+import atexit
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hubkit.cli.output import next_step, progress_bar, say, set_up_libraries, show
 from hubkit.errors import UserError
@@ -42,6 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if rank == "0":
             say("hubkit: interrupted; the same command goes on from the newest checkpoint")
         return 130
+
+
+def leave(status: int) -> NoReturn:
+    """End a process that runs nothing but this script.
+
+    One of several that ends before the others leaves threads of torch's behind that wait for them. Where Python takes
+    such threads down the process aborts now and then, and its status with it, so they are left to the system.
+    """
+    if status and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 @contextmanager
@@ -135,4 +150,4 @@ def _silent(what: str, done: int, total: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,6 @@
 """Train a recipe: `accelerate launch scripts/train.py RECIPE [key=value …]`; the same as `-m hubkit.train`."""
 
-import sys
-
-from hubkit.train import main
+from hubkit.train import leave, main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

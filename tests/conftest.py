@@ -14,9 +14,11 @@ import pytest
 
 # The cores are shared, so threads that wait must not spin. Read when torch is loaded, here and in every process.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# A shell has what it starts in the background ignore Ctrl-C, and so would all commands that tests interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell has what it starts in the background ignore Ctrl-C, and `nohup` the terminal's end: so would all commands that
+# tests send these signals to.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (

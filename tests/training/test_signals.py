@@ -170,3 +170,18 @@ def test_processes_end_with_a_launcher_whose_terminal_closes():
         launcher.send_signal(signal.SIGHUP)
         assert launcher.stdout.read() == ""  # which ends with the last process that could write
     assert launcher.returncode == 128 + signal.SIGHUP
+
+
+LEAVING = """
+import atexit, os, sys, threading, time
+from hubkit.train import leave
+atexit.register(print, "tidied")
+threading.Thread(target=time.sleep, args=(60,)).start()
+leave(int(sys.argv[1]))
+"""
+
+
+def test_one_of_several_processes_leaves_its_threads_to_the_system():
+    command = [sys.executable, "-c", LEAVING, "130"]
+    left = subprocess.run(command, env=os.environ | {"WORLD_SIZE": "2"}, capture_output=True, text=True, timeout=30)
+    assert (left.returncode, left.stdout) == (130, "tidied\n"), left.stderr
