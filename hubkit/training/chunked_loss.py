@@ -46,7 +46,7 @@ def chunk_loss(model: "PreTrainedModel", chunk: int) -> None:
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
         inputs.pop("labels", None)  # the same, not shifted
-        hidden = body(*read, **{"use_cache": False, **inputs}).last_hidden_state
+        hidden = body(*read, **inputs).last_hidden_state
         return CausalLMOutputWithPast(loss=head(hidden, shift_labels))
 
     def head_forward(self: nn.Linear, hidden: Tensor, targets: Tensor | None = None) -> Tensor:

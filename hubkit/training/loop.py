@@ -14,8 +14,10 @@ from transformers import PreTrainedModel
 from hubkit.data.batches import Batches, HeldOut
 from hubkit.errors import UserError
 from hubkit.files import write_atomic
+from hubkit.training.attention import Attention
 from hubkit.training.checkpoints import best_weights, checkpoints, load_checkpoint, save_best, save_checkpoint
 from hubkit.training.chunked_loss import chunk_loss
+from hubkit.training.dropout import fitting_dropout
 from hubkit.training.history import History
 from hubkit.training.losses import add_gradients, mean_loss, reduced
 from hubkit.training.masked_loss import head_where_asked
@@ -100,11 +102,13 @@ class Loop:
         optimizer = make_optimizer(model, spec, accelerator.device)
         # The schedule is stepped by hand, once an optimizer step, whatever the number of processes.
         self.schedule = make_scheduler(optimizer, spec.schedule, self.steps)
-        if spec.compile:
-            compile_whole(model)
         # A stream's lengths are not known yet; those of the validation sequences are alike.
-        length = float(next(iter(validation.values())).sequences.lengths.mean())
-        self.throughput = throughput_of(self.steps, model, length, accelerator)
+        lengths = next(iter(validation.values())).sequences.lengths
+        steady = bool((lengths == lengths[0]).all())
+        self.attention = Attention(model, accelerator.device, spec.precision != "fp32", steady)
+        if spec.compile:
+            compile_whole(model, steady)
+        self.throughput = throughput_of(self.steps, model, float(lengths.mean()), accelerator)
         tell_deepspeed(accelerator, training.micro_batch_size, spec.max_grad_norm)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         accelerator.register_for_checkpointing(self.schedule)
@@ -223,7 +227,8 @@ class Loop:
 
     def _train(self, batches: list[dict[str, torch.Tensor]]) -> None:
         """Make one optimizer step, of one or several batches."""
-        loss_and_asked = add_gradients(self.accelerator, self.model, batches)
+        with fitting_dropout(self.accelerator.device, self.spec.compile):
+            loss_and_asked = add_gradients(self.accelerator, self.model, self.attention, batches)
         own = self.optimizer.optimizer
         weights = own.take_gradients() if isinstance(own, MasterAdamW) else self.model.parameters()
         norm = self.accelerator.clip_grad_norm_(weights, self.spec.max_grad_norm)
@@ -282,7 +287,7 @@ class Loop:
         self.losses.fetch(self.step)
         with self._memory(f"the evaluation at step {self.step}"):
             losses = {
-                name: mean_loss(self.accelerator, self.model, held_out, name)
+                name: mean_loss(self.accelerator, self.model, self.attention, held_out, name)
                 for name, held_out in self.validation.items()
             }
         main = next(iter(losses))

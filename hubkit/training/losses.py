@@ -9,7 +9,7 @@ import torch
 
 from hubkit.data.objectives.base import IGNORED
 from hubkit.errors import UserError
-from hubkit.training.attention import fitting_attention
+from hubkit.training.attention import Attention
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -21,7 +21,9 @@ Batch = Mapping[str, torch.Tensor]
 _TARGETS = {"labels", "shift_labels"}
 
 
-def add_gradients(accelerator: "Accelerator", model: Any, batches: Sequence[Batch]) -> torch.Tensor:
+def add_gradients(
+    accelerator: "Accelerator", model: Any, attention: Attention, batches: Sequence[Batch]
+) -> torch.Tensor:
     """Add the gradients of one optimizer step, which all processes together make as one batch in one process would.
 
     A model's loss is the mean over the tokens that are asked of a batch, and the processes' gradients are averaged: so
@@ -30,6 +32,7 @@ def add_gradients(accelerator: "Accelerator", model: Any, batches: Sequence[Batc
     Args:
         accelerator: Of the run.
         model: Prepared, in training.
+        attention: How it attends.
         batches: This process's share of the step; every process has as many.
 
     Returns:
@@ -45,19 +48,22 @@ def add_gradients(accelerator: "Accelerator", model: Any, batches: Sequence[Batc
         # Gradients are exchanged once a step. DeepSpeed, which knows no `no_sync`, goes by the flag.
         accelerator.sync_gradients = last = number == len(batches)
         with nullcontext() if last else accelerator.no_sync(model):
-            loss = _loss(accelerator, model, batch, count) * (count / share)
+            loss = _loss(accelerator, model, attention, batch, count) * (count / share)
             accelerator.backward(loss)
         losses.append(loss.detach().float())
     return torch.stack([torch.stack(losses).sum(), total])
 
 
 @torch.no_grad()
-def mean_loss(accelerator: "Accelerator", model: Any, held_out: "HeldOut", name: str = "validation") -> float:
+def mean_loss(
+    accelerator: "Accelerator", model: Any, attention: Attention, held_out: "HeldOut", name: str = "validation"
+) -> float:
     """Return the mean loss over all asked tokens of some sequences, in nats, whatever the batches and processes.
 
     Args:
         accelerator: Of the run.
         model: Prepared; without dropout meanwhile, and in training afterwards.
+        attention: How it attends.
         held_out: The sequences.
         name: What they are called, for messages.
 
@@ -71,7 +77,7 @@ def mean_loss(accelerator: "Accelerator", model: Any, held_out: "HeldOut", name:
         index = first + accelerator.process_index
         batch = held_out[min(index, len(held_out) - 1)]
         asked = _asked(batch) if index < len(held_out) else 0
-        total += _loss(accelerator, model, batch, asked).double() * asked
+        total += _loss(accelerator, model, attention, batch, asked).double() * asked
         counted += asked
     model.train()
     summed, count = reduced(accelerator, torch.stack([total, total.new_tensor(counted)]), "sum").tolist()
@@ -94,15 +100,15 @@ def _asked(batch: Batch) -> int:
     return int(np.count_nonzero(batch["labels"].numpy() != IGNORED))
 
 
-def _loss(accelerator: "Accelerator", model: Any, batch: Batch, asked: int) -> torch.Tensor:
+def _loss(accelerator: "Accelerator", model: Any, attention: Attention, batch: Batch, asked: int) -> torch.Tensor:
     """Return the model's loss; of a batch that asks for nothing, some number.
 
     The mean of nothing is no number. Such a batch has the weight 0, and goes through the model for the sake of the
     other processes, so anything may be asked of it.
     """
-    moved = {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()}
-    if asked == 0:
-        for name in _TARGETS & moved.keys():
-            moved[name] = torch.zeros_like(moved[name])
-    with fitting_attention(accelerator.unwrap_model(model), moved, accelerator.device):
+    with attention.fitting(batch) as read:
+        moved = {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in read.items()}
+        if asked == 0:
+            for name in _TARGETS & moved.keys():
+                moved[name] = torch.zeros_like(moved[name])
         return model(**moved).loss

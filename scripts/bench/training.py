@@ -50,6 +50,8 @@ from machine import print_machine
 
 TOKENS = 20_000_000
 LOG = 10
+LENGTHS = 864, 2840
+"""Tokens of a Lorenz world, and one more than the longest has."""
 RANK, PROCESSES = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -64,6 +66,8 @@ class Case(NamedTuple):
     objective: Mapping[str, Any] = {"name": "causal"}
     precision: Literal["fp32", "bf16", "bf16_weights"] = "bf16"
     compile: bool = True
+    rows: bool = False
+    """Whether it reads rows of several lengths, of `length` tokens in the mean, instead of windows of that length."""
 
 
 def gpt2(precision: Literal["bf16", "bf16_weights"] = "bf16", peers: tuple[str, ...] = (), **fields: Any) -> Case:
@@ -87,6 +91,15 @@ LARGE = {
     "gpt2-124m, rope swiglu rms": gpt2(position="rope", mlp="swiglu", norm="rmsnorm"),
     "roberta-720": Case(
         {"architecture": "roberta", "max_length": 2048}, 142, 2048, 32, TRANSFORMERS, {"name": "masked"}
+    ),
+    "roberta-720, rows of 864 to 2839": Case(
+        {"architecture": "roberta", "max_length": LENGTHS[1]},
+        142,
+        sum(LENGTHS) // 2,
+        32,
+        TRANSFORMERS,
+        {"name": "masked"},
+        rows=True,
     ),
     "pythia-14m": Case({"architecture": "gpt_neox", "size": "pythia-14m"}, 50304, 1024, 64, TRANSFORMERS),
     "gru-768x3": recurrent("gru"),
@@ -130,11 +143,28 @@ class OneRow:
         return Sample(self.tokens[begin:end])
 
 
+class CutRows:
+    """The same tokens as rows by themselves, of lengths as those of Lorenz worlds."""
+
+    def __init__(self, row: OneRow):
+        drawn = np.random.default_rng(0).integers(*LENGTHS, TOKENS // LENGTHS[1])
+        self._row, self._ends, self.lengths = row, drawn.cumsum(), drawn
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, number: int) -> Sample:
+        end = self._ends[number]
+        return self._row.span(end - self.lengths[number], end)._replace(whole=True)
+
+
 class Figures(NamedTuple):
     """What was measured in one turn."""
 
     speed: float
-    """Tokens a second."""
+    """Tokens a second, padding left out."""
+    seconds: float
+    """Of a step."""
     batch: int
     """Sequences a step."""
     memory: float = 0.0
@@ -175,7 +205,7 @@ def measure(name: str, case: Case, steps: int, turns: int, peers: bool) -> None:
     peak = peak_flops(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else None
     for way, figures in taken.items():
         speed = statistics.median(figure.speed for figure in figures)
-        seconds = figures[0].batch * case.length / speed
+        seconds = statistics.median(figure.seconds for figure in figures)
         label = way if way == name else f"  {way}"
         label = label if figures[0].batch == case.batch * PROCESSES else f"{label}, batch {figures[0].batch}"
         mfu = f"{speed * flops / peak:>8.1%}" if peak else f"{'':>8}"
@@ -203,7 +233,7 @@ def turn(name: str, way: str, steps: int) -> Figures:
 def model_of(case: Case) -> Any:
     torch.manual_seed(0)
     spec: Any = TypeAdapter(ModelSpec).validate_python(case.model)
-    return spec.make(Vocabulary(case.vocabulary), case.length)
+    return spec.make(Vocabulary(case.vocabulary), LENGTHS[1] if case.rows else case.length)
 
 
 def batches_of(case: Case, row: Any) -> tuple[Batches, HeldOut]:
@@ -211,9 +241,11 @@ def batches_of(case: Case, row: Any) -> tuple[Batches, HeldOut]:
     spec: Any = TypeAdapter(ObjectiveSpec).validate_python(case.objective)
     objective = spec.make(Vocabulary(case.vocabulary))
     windows = Windows(row, case.length + objective.more, case.length, False, "tokens")
-    held_out = HeldOut(windows, 1, objective, 1, 0)
-    together = case.batch * PROCESSES
-    return Batches([Source("tokens", windows)], objective, together, 0, rank=RANK, processes=PROCESSES), held_out
+    sequences: Any = CutRows(row) if case.rows else windows
+    source, held_out = Source("tokens", sequences), HeldOut(sequences, 1, objective, 1, 0)
+    pool = TrainingSpec.model_fields["length_pool"].default
+    training = Batches([source], objective, case.batch * PROCESSES, 0, pool, rank=RANK, processes=PROCESSES)
+    return training, held_out
 
 
 def hubkit_turn(case: Case, row: OneRow, steps: int) -> Figures:
@@ -226,14 +258,14 @@ def hubkit_turn(case: Case, row: OneRow, steps: int) -> Figures:
         adam_betas=(0.9, 0.95), precision=case.precision, compile=case.compile, log_every=LOG, evaluate_every=10**9,
         checkpoint_every=10**9, trackers=(), loader_workers=2 if torch.cuda.is_available() else 0,
     )  # fmt: skip
-    times: dict[int, float] = {}
+    times: list[tuple[float, int]] = []
 
     class Enough(Exception):
         pass
 
     def progress(what: str, done: int, total: int) -> None:
         if done % LOG == 0:  # the loop has just waited for the device
-            times[done] = time.perf_counter()
+            times.append((time.perf_counter(), loop.tokens))
         if done == total - 1:
             raise Enough
 
@@ -243,25 +275,26 @@ def hubkit_turn(case: Case, row: OneRow, steps: int) -> Figures:
         loop = Loop(spec, model_of(case), training, {"validation": held_out}, processes, Path(folder), "", progress)
         with suppress(Enough):
             loop.run(resume=False)
-    seconds = (times[max(times)] - times[2 * LOG]) / (max(times) - 2 * LOG)
-    together = case.batch * PROCESSES
-    return Figures(together * case.length / seconds, together, memory(), loop.throughput.waiting_share)
+    (began, before), (ended, after) = times[1], times[-1]
+    each = (ended - began) / (len(times) - 2) / LOG
+    return Figures(
+        (after - before) / (ended - began), each, case.batch * PROCESSES, memory(), loop.throughput.waiting_share
+    )
 
 
 def peer_turn(case: Case, row: OneRow, steps: int, peer: str) -> Figures:
     """Run a plain loop around a peer's model, with half the batch where the memory is too small, and so on."""
     try:
         fresh()
-        seconds = plain_loop(case, row, steps, peer)
-        return Figures(case.batch * case.length / seconds, case.batch, memory())
+        return plain_loop(case, row, steps, peer)
     except torch.OutOfMemoryError:
         if case.batch == 1:
             raise
     return peer_turn(case._replace(batch=case.batch // 2), row, steps, peer)
 
 
-def plain_loop(case: Case, row: OneRow, steps: int, peer: str) -> float:
-    """Return the mean seconds of a step."""
+def plain_loop(case: Case, row: OneRow, steps: int, peer: str) -> Figures:
+    """Measure a plain loop around a peer's model."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = peer_model(case, peer).to(device).train()
     narrow = case.precision != "fp32" and "fp32" not in peer
@@ -269,21 +302,23 @@ def plain_loop(case: Case, row: OneRow, steps: int, peer: str) -> float:
         model.compile()
     optimizer = torch.optim.AdamW(model.parameters(), lr=6e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     training, _ = batches_of(case, row)
-    batches = [{name: t.to(device) for name, t in training[step][0].items()} for step in range(4)]
-    began = 0.0
+    batches = [{name: t.to(device) for name, t in training[step][0].items()} for step in range(LOG)]
+    began, tokens = 0.0, 0
     steps = max(4, steps // 4) if "fp32" in peer else steps
-    for step in range(-5, steps):
+    for step in range(-LOG, steps):
         if step == 0:
             wait()
             began = time.perf_counter()
         with torch.autocast(device, torch.bfloat16, enabled=narrow):
-            loss = model(**batches[step % 4]).loss
+            loss = model(**batches[step % LOG]).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        tokens += training.tokens(step % LOG) if step >= 0 else 0
     wait()
-    return (time.perf_counter() - began) / steps
+    seconds = time.perf_counter() - began
+    return Figures(tokens / seconds, seconds / steps, case.batch, memory())
 
 
 def peer_model(case: Case, peer: str) -> Any:

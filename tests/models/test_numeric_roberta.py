@@ -191,12 +191,12 @@ def test_without_layout_padding_changes_nothing_and_a_row_of_layout_alone_is_rea
 
 
 def test_the_loops_attention_without_masks_leaves_the_layout_out_too():
-    from hubkit.training.attention import fitting_attention
+    from hubkit.training.attention import Attention
 
     net, batch = model(attend_layout=False, initializer_range=0.3), NUMBERS.batch(["{'params': [1.5, ?]}"])
     del batch["attention_mask"]
-    with fitting_attention(net, batch, torch.device("cpu")):
-        within = net(**batch).logits
+    with Attention(net, torch.device("cpu")).fitting(batch) as read:
+        within = net(**read).logits
     assert torch.equal(within, net(**batch).logits)
     assert not torch.equal(within, model(initializer_range=0.3)(**batch).logits)
 

@@ -113,7 +113,7 @@ def test_what_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_
 
 
 def validation_loss(loop: Loop) -> float:
-    return mean_loss(loop.accelerator, loop.model, loop.validation["validation"])
+    return mean_loss(loop.accelerator, loop.model, loop.attention, loop.validation["validation"])
 
 
 def test_validation_loss_does_not_depend_on_the_batch_size(tmp_path):
