@@ -149,7 +149,7 @@ def _model(part: Part, folder: Path, changes: list[str], say: Say) -> dict[str, 
 
     began = time.perf_counter()
     recipe = read_recipe(part.recipe, changes)
-    identity = recipe.identity(resolve(part.corpus, recipe.dataset.revision).revision)
+    identity = recipe.identity({"dataset": resolve(part.corpus, recipe.dataset.revision).revision})
     output = folder / identity[:12]
     command = ["train", part.recipe, *changes, f"output={output}", f"publish_to={part.model}"]
     say(f"model     hubkit {' '.join(command)}")

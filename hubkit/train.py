@@ -87,18 +87,18 @@ def run(target: str, overrides: Sequence[str]) -> int:
     Raises:
         UserError: Something that the user can mend.
     """
+    from hubkit.evaluation.run import check_evaluations
     from hubkit.training.recipe import read_recipe
 
-    recipe = read_recipe(target, overrides)
     # Read and checked before the slow imports: a typing error costs no waiting.
-    from hubkit.evaluation.run import check_evaluations
+    recipe = read_recipe(target, overrides)
+    check_evaluations(recipe.published())
     from hubkit.hub import check_token
     from hubkit.training.loop import Requeued
     from hubkit.training.run import make_accelerator, train
     from hubkit.training.stopping import EX_TEMPFAIL
     from hubkit.training.tracking import end_training
 
-    check_evaluations(recipe.published())
     accelerator = make_accelerator(recipe)
     if recipe.publish_to is not None:
         check_token(recipe.publish_to)

@@ -32,8 +32,7 @@ def save_checkpoint(
         accelerator: Holds model, optimizer, schedule and random number generators.
         folder: The run's folder of checkpoints; where processes run on several machines, they share it.
         step: Optimizer steps done.
-        state: What the loop wants back: plain data, with the recipe's identity as `recipe_sha256`, and as `recipe` what
-            that is the hash of.
+        state: What the loop wants back: plain data, with all that decides the losses as `recipe`.
         keep: How many to keep.
         backup: Those at multiples of so many steps are kept too; None keeps no more.
 
@@ -87,16 +86,13 @@ def step_of(path: Path) -> int:
     return int(match[1])
 
 
-def load_checkpoint(
-    accelerator: "Accelerator", folder: Path, recipe_sha256: str, recipe: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def load_checkpoint(accelerator: "Accelerator", folder: Path, recipe: Mapping[str, Any]) -> dict[str, Any] | None:
     """Restore the newest checkpoint of a run.
 
     Args:
         accelerator: Takes it up.
         folder: The run's folder of checkpoints.
-        recipe_sha256: The recipe's identity.
-        recipe: What that is the hash of, to say what differs.
+        recipe: All that decides the losses, as :meth:`hubkit.training.recipe.Recipe.decisive` gives it.
 
     Returns:
         Its state (`step`, and what was saved with it), or None where there is no checkpoint.
@@ -110,19 +106,18 @@ def load_checkpoint(
     newest = found[-1]
     try:
         state = json.loads((newest / STATE).read_bytes())
-        theirs = state["recipe_sha256"]
-        if theirs == recipe_sha256:
+        theirs = state["recipe"]
+        if theirs == recipe:
             _load(accelerator, newest, state["processes"])
     # json, safetensors, torch and pickle each have errors of their own for a damaged file.
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         mend = "delete it to go on from the one before" if len(found) > 1 else "delete it to start over"
         raise UserError(f"can't read the checkpoint {newest} ({said}); {mend}") from error
-    if theirs != recipe_sha256:
-        found = _difference(state.get("recipe"), recipe)
-        what = f"another recipe: {found}" if found else "another recipe or another revision of the dataset"
+    if theirs != recipe:
         raise UserError(
-            f"{newest} belongs to {what}; give the same, another output=FOLDER, or resume=false to start over"
+            f"{newest} belongs to another recipe: {_difference(theirs, recipe)}; give the same, another output=FOLDER, "
+            "or resume=false to start over"
         )
     return state
 

@@ -29,7 +29,7 @@ class Pins(NamedTuple):
 
     @property
     def revisions(self) -> dict[str, str]:
-        """The commits and hashes by the fields that name them, in the order in which a recipe's identity takes them."""
+        """The commits and hashes by the fields that name them."""
         own, *mix = self.datasets
         pins = {
             "dataset": own,

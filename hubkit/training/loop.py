@@ -68,11 +68,10 @@ class Loop:
         validation: Mapping[str, HeldOut],
         accelerator: Accelerator,
         folder: Path,
-        identity: str,
+        recipe: Mapping[str, Any],
         progress: Progress = lambda what, done, total: None,
         say: Callable[[str], None] = lambda text: None,
         snippets: Callable[[Any, int], str] | None = None,
-        decisive: Mapping[str, Any] | None = None,
     ):
         """Prepare model, optimizer and schedule.
 
@@ -83,15 +82,13 @@ class Loop:
             validation: Batches in order, the same at each evaluation, by name; the first is the one that decides.
             accelerator: Device, precision, processes and trackers.
             folder: The run's folder; checkpoints go below it.
-            identity: The recipe's sha256; a checkpoint of another one is refused.
+            recipe: All that decides the losses, as :meth:`hubkit.training.recipe.Recipe.decisive` gives it; a
+                checkpoint of another one is refused.
             progress: Hears (what, step, steps).
             say: Hears remarks for people.
             snippets: Given the model and the step, returns some text that the model writes.
-            decisive: What the identity is the hash of, kept in checkpoints to say what differs: the fields of the
-                recipe, and the `revisions` by name.
         """
-        self.decisive = dict(decisive or {})
-        self.spec, self.folder, self.identity, self.progress, self.say = spec, folder, identity, progress, say
+        self.spec, self.folder, self.recipe, self.progress, self.say = spec, folder, recipe, progress, say
         self.accelerator, self.training, self.validation, self.snippets = accelerator, training, validation, snippets
         self.steps = spec.steps or max(1, round((spec.epochs or 0) * len(training)))
         if spec.loss_chunk:
@@ -321,8 +318,7 @@ class Loop:
     def _save(self) -> None:
         self.losses.fetch(self.step)
         state = {
-            "recipe_sha256": self.identity,
-            "recipe": self.decisive,
+            "recipe": self.recipe,
             "history": self.history.records,
             "unlogged": self.losses.fetched,
             "tokens": self.tokens,
@@ -338,7 +334,7 @@ class Loop:
 
     def _restore(self) -> dict[str, Any] | None:
         """Take up the newest checkpoint, and return what lies in it; None where there is none."""
-        state = load_checkpoint(self.accelerator, self.folder / "checkpoints", self.identity, self.decisive)
+        state = load_checkpoint(self.accelerator, self.folder / "checkpoints", self.recipe)
         if state is None:
             return None
         self.step, self.tokens = state["step"], state["tokens"]

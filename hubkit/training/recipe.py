@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -204,17 +204,17 @@ class Recipe(Spec):
         """The datasets that training reads."""
         return (self.dataset, *self.mix)
 
-    def identity(self, *revisions: str) -> str:
-        """Return the sha256 of all that decides the losses and when they are noted: equal for two, the same run.
+    def identity(self, revisions: Mapping[str, str]) -> str:
+        """Return the sha256 of what :meth:`decisive` returns: equal for two, the same run."""
+        return hashlib.sha256(canonical_json(self.decisive(revisions)).encode()).hexdigest()
+
+    def decisive(self, revisions: Mapping[str, str]) -> dict[str, Any]:
+        """Return all that decides the losses and when they are noted: fields, and the `revisions` that were resolved.
 
         Args:
-            revisions: The commits that the revisions of `dataset`, `mix` and `also_evaluate` resolved to, in order; and
+            revisions: By field, the commits that the revisions of `dataset`, `mix` and `also_evaluate` resolved to, and
                 those of `tokenizer` and `init_from`, or the hash of what lies there.
         """
-        return hashlib.sha256(canonical_json(self.decisive() | {"revisions": revisions}).encode()).hexdigest()
-
-    def decisive(self) -> dict[str, Any]:
-        """Return the fields that decide the losses and when they are noted, without any revision."""
         fields = {
             "dataset", "mix", "also_evaluate", "tokenizer", "extra_tokens", "model", "init_from", "objective",
             "reading", "training",
@@ -227,7 +227,7 @@ class Recipe(Spec):
         if self.training.schedule.is_endless:
             # Then a run of more steps begins as one of fewer, and can go on from its checkpoint.
             del decisive["training"]["steps"], decisive["training"]["epochs"]
-        return decisive
+        return decisive | {"revisions": dict(revisions)}
 
     def published(self) -> dict[str, Any]:
         """Return the recipe as the model repository shows it: without what only concerns this machine."""

@@ -60,7 +60,7 @@ def train(
     pins = find_pins(recipe)
     weights = local_weights(recipe.init_from, pins.init_from)
     revisions = pins.revisions | ({"init_from": weights} if weights else {})
-    identity, folder = recipe.identity(*revisions.values()), recipe.folder / "model"
+    identity, folder = recipe.identity(revisions), recipe.folder / "model"
     if recipe.resume and recipe.further is None and _is_finished(folder, recipe, identity):
         end_training(accelerator)
         say("this recipe is trained already; to train it anew, set resume=false")
@@ -74,7 +74,7 @@ def train(
     parameters = sum(p.numel() for p in model.parameters())
     loop = _loop(recipe, revisions, model, tokenizer, data, accelerator, progress, say)
     if recipe.resume:
-        _say_where_it_begins(recipe, loop.steps, say)
+        _begin_where_it_stopped(recipe, loop.steps, say)
     start_trackers(accelerator, recipe, loop.steps)
     outcome = loop.run(recipe.resume, recipe.further)
     say(_in_short(outcome))
@@ -87,7 +87,12 @@ def train(
     return folder
 
 
-def _say_where_it_begins(recipe: Recipe, steps: int, say: Callable[[str], None]) -> None:
+def _begin_where_it_stopped(recipe: Recipe, steps: int, say: Callable[[str], None]) -> None:
+    """Say which checkpoint a run goes on from, if there is one; refuse one with more steps behind it than the run has.
+
+    Raises:
+        UserError: The newest checkpoint lies beyond the last step.
+    """
     found = checkpoints(recipe.folder / "checkpoints")
     if not found:
         return
@@ -232,10 +237,8 @@ def _loop(
     snippets = None
     if spec.snippet_every and recipe.objective.kind == "causal":
         snippets = Snippets(tokenizer, data.validation["validation"], recipe.objective)
-    identity, decisive = recipe.identity(*revisions.values()), recipe.decisive() | {"revisions": revisions}
-    return Loop(
-        spec, model, training, held_out, accelerator, recipe.folder, identity, progress, say, snippets, decisive
-    )  # fmt: skip
+    decisive = recipe.decisive(revisions)
+    return Loop(spec, model, training, held_out, accelerator, recipe.folder, decisive, progress, say, snippets)
 
 
 def _lineage(

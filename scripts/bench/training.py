@@ -272,7 +272,7 @@ def hubkit_turn(case: Case, row: OneRow, steps: int) -> Figures:
     training, held_out = batches_of(case, row)
     with tempfile.TemporaryDirectory() as folder:
         processes = Accelerator(kwargs_handlers=exchange())
-        loop = Loop(spec, model_of(case), training, {"validation": held_out}, processes, Path(folder), "", progress)
+        loop = Loop(spec, model_of(case), training, {"validation": held_out}, processes, Path(folder), {}, progress)
         with suppress(Enough):
             loop.run(resume=False)
     (began, before), (ended, after) = times[1], times[-1]

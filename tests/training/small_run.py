@@ -154,7 +154,7 @@ def small_loop(
     held_out = {
         name: HeldOut(parts.sequences, rows, parts.objective, spec.batch_size, seed=0) for name, rows in sets.items()
     }
-    return Loop(spec, parts.model, training, held_out, accelerator, folder, "recipe", progress)
+    return Loop(spec, parts.model, training, held_out, accelerator, folder, {"name": "recipe"}, progress)
 
 
 def measured(loop: Loop, **options: Any) -> dict[str, Any]:

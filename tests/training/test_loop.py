@@ -32,8 +32,8 @@ def names(folder: Path) -> list[str]:
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     small_loop(tmp_path, 6).run()
     other = small_loop(tmp_path, 6)
-    other.identity = "another recipe"
-    with pytest.raises(UserError, match=r"step-00000006 belongs to another recipe.*resume=false"):
+    other.recipe = {"name": "another"}
+    with pytest.raises(UserError, match=r"step-00000006 belongs to another recipe: name: the .* recipe, the .*false"):
         other.run()
 
 

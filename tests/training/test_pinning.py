@@ -43,7 +43,7 @@ def test_it_is_a_recipe_again(tmp_path):
     (tmp_path / "recipe.json").write_text(json.dumps(pinned(recipe, pins(Commit("lab/lorenz-tiny", A, None)))))
     again = read_recipe(str(tmp_path / "recipe.json"))
     assert again.publish_to is None and again.output is None and again.dataset.revision == A
-    assert again.identity(A) == recipe.identity(A)
+    assert again.identity({"dataset": A}) == recipe.identity({"dataset": A})
 
 
 @pytest.mark.parametrize("beside", ["here", "elsewhere"])

@@ -16,7 +16,7 @@ TINY = yaml.safe_load((resource("scripts", "recipes") / "lorenz-tiny.yaml").read
 
 
 def identity(*overrides: str, commit: str = COMMIT) -> str:
-    return read_recipe("lorenz-tiny", overrides).identity(commit)
+    return read_recipe("lorenz-tiny", overrides).identity({"dataset": commit})
 
 
 @pytest.mark.parametrize("name", recipes())

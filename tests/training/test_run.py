@@ -117,7 +117,7 @@ def test_lineage_names_the_dataset_at_its_commit_and_release(world, published):
     again = json.loads((model_folder(world) / "recipe.json").read_text())
     assert again["dataset"].pop("revision") == world.commit, "what anyone trains again by it is pinned"
     assert again | {"publish_to": MODEL} == lineage["recipe"] | {"dataset": again["dataset"]}
-    assert lineage["recipe_sha256"] == recipe.identity(world.commit)
+    assert lineage["recipe_sha256"] == recipe.identity({"dataset": world.commit})
     assert lineage["training"]["steps"] == STEPS and lineage["training"]["epochs"] == STEPS * 16 / 64
     assert lineage["environment"]["device"] == "cpu" and lineage["environment"]["processes"] == 1
     assert lineage["parameters"] > 1000 and lineage["direction"] == "forward"

@@ -50,7 +50,7 @@ def loop(run: Path, folder: Path, reading, mixed: bool, die_at: int | None = Non
     training = Batches(sources, OBJECTIVE, 8, 0, 2)
     held_out = {"validation": HeldOut(whole, 16, OBJECTIVE, 8, 0)}
     spec = TrainingSpec.model_validate({"steps": STEPS} | TRAINING)
-    return Loop(spec, model, training, held_out, Accelerator(cpu=True), run, "recipe", progress)
+    return Loop(spec, model, training, held_out, Accelerator(cpu=True), run, {"name": "recipe"}, progress)
 
 
 def _validation(folder: Path, spare: Path):
@@ -101,8 +101,8 @@ def test_a_recipe_reads_its_stream_and_counts_its_rows(folder, tmp_path):
 
 
 def test_streaming_is_part_of_what_a_run_is(tmp_path):
-    assert recipe(tmp_path).identity("x") != recipe(tmp_path, "dataset.streaming=false").identity("x")
-    assert recipe(tmp_path).identity("x") != recipe(tmp_path, "dataset.pool_rows=31").identity("x")
+    assert recipe(tmp_path).identity({}) != recipe(tmp_path, "dataset.streaming=false").identity({})
+    assert recipe(tmp_path).identity({}) != recipe(tmp_path, "dataset.pool_rows=31").identity({})
     recipe(tmp_path, "training.steps=", "training.epochs=2", "reading={form: rows, length: 64}")
 
 
