@@ -97,7 +97,7 @@ LARGE = {
         142,
         sum(LENGTHS) // 2,
         32,
-        TRANSFORMERS,
+        ("transformers eager",),
         {"name": "masked"},
         rows=True,
     ),
