@@ -10,7 +10,7 @@ import atexit
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         say(f"hubkit: {error}" if rank == "0" else f"hubkit (process {rank}): {error}")
         return 1
+    except SystemExit as ended:  # a signal before the training or after it: see `leaving`
+        return int(ended.code or 0)
     except KeyboardInterrupt:
         if rank == "0":
             say("hubkit: interrupted; the same command goes on from the newest checkpoint")
@@ -53,8 +55,9 @@ def leave(status: int) -> NoReturn:
     """
     if status and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # nobody reads it any more; the status counts all the same
+                stream.flush()
         os._exit(status)
     sys.exit(status)
 
@@ -67,10 +70,10 @@ def leaving() -> Iterator[None]:
     """
     from hubkit.training.stopping import EX_TEMPFAIL, Interruption
 
-    def leave(number: int, _: object) -> None:
+    def requeue(number: int, _: object) -> None:
         sys.exit(EX_TEMPFAIL)
 
-    with Interruption(leave):
+    with Interruption(requeue):
         yield
 
 

@@ -21,6 +21,9 @@ _USUAL, _UNMASKED, _BY_SEGMENTS = "sdpa", "sdpa_without_mask", "sdpa_by_segments
 _BEGINNINGS = "cu_seq_lens_q"
 """What transformers calls the places where segments begin, for all kernels that are told of them."""
 
+_ROOMY = {(8, 0), (9, 0), (10, 0)}
+"""Compute capability of A100, H100 and B200: of the cards for data centres."""
+
 Batch = Mapping[str, "torch.Tensor"]
 
 
@@ -60,8 +63,8 @@ class Attention:
 
     def _chosen(self, batch: Batch) -> str:
         """Return transformers' name of the best way that there is."""
-        padded, packed = "attention_mask" in batch, "position_ids" in batch
-        best = _UNMASKED if not padded and not packed else _USUAL if padded and packed else _BY_SEGMENTS
+        kinds_of_segments = len({"attention_mask", "position_ids"} & batch.keys())
+        best = (_UNMASKED, _BY_SEGMENTS, _USUAL)[kinds_of_segments]
         return best if best in self._fitting else str(self._config._attn_implementation)
 
     def _kernels(self) -> AbstractContextManager[Any]:
@@ -95,11 +98,12 @@ def _flash_attends(config: Any, device: "torch.device") -> bool:
     """Tell whether torch's flash attention can be told of segments there: on NVIDIA's cards from Ampere on."""
     import torch
 
-    heads = getattr(config, "num_attention_heads", None)
-    if device.type != "cuda" or torch.version.hip or not heads:
+    there = device.type == "cuda" and not torch.version.hip and torch.backends.cuda.is_flash_attention_available()
+    if not there or (capability := torch.cuda.get_device_capability(device)) < (8, 0):
         return False
-    size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return torch.cuda.get_device_capability(device) >= (8, 0) and size % 8 == 0 and size <= 256
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    # Large heads have gradients only where a processor of the card has the memory for them.
+    return size % 8 == 0 and size <= (256 if capability in _ROOMY else 192)
 
 
 def _with_segments(batch: Batch) -> Batch:
@@ -114,10 +118,14 @@ def _beginnings(batch: Batch) -> np.ndarray:
     """Return where segments begin, counted through all rows, and where the last one ends: int32 (segments + 1,)."""
     rows, length = batch["input_ids"].shape
     if "position_ids" in batch:
-        begins = np.flatnonzero(batch["position_ids"].numpy() == 0)
+        positions = batch["position_ids"].numpy()
+        assert (positions[:, 0] == 0).all(), "a row begins with a document"
+        begins = np.flatnonzero(positions == 0)
     else:
         # Always two to a row, of which the second may be empty: a compiled model meets one number of them.
-        tokens = batch["attention_mask"].numpy().sum(1)
+        mask = batch["attention_mask"].numpy()
+        assert (mask[:, 1:] <= mask[:, :-1]).all(), "padding is at the end"
+        tokens = mask.sum(1)
         first = np.arange(rows) * length
         begins = np.stack([first, first + tokens], axis=1).ravel()
     return np.append(begins, rows * length).astype(np.int32)

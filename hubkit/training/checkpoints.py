@@ -106,24 +106,24 @@ def load_checkpoint(accelerator: "Accelerator", folder: Path, recipe: Mapping[st
     newest = found[-1]
     try:
         state = json.loads((newest / STATE).read_bytes())
-        theirs = state["recipe"]
-        if theirs == recipe:
+        difference = _difference(state["recipe"], recipe)
+        if difference is None:
             _load(accelerator, newest, state["processes"])
     # json, safetensors, torch and pickle each have errors of their own for a damaged file.
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         mend = "delete it to go on from the one before" if len(found) > 1 else "delete it to start over"
         raise UserError(f"can't read the checkpoint {newest} ({said}); {mend}") from error
-    if theirs != recipe:
+    if difference is not None:
         raise UserError(
-            f"{newest} belongs to another recipe: {_difference(theirs, recipe)}; give the same, another output=FOLDER, "
+            f"{newest} belongs to another recipe: {difference}; give the same, another output=FOLDER, "
             "or resume=false to start over"
         )
     return state
 
 
 def _difference(theirs: Any, ours: Any, field: str = "") -> str | None:
-    """Return the first field in which a checkpoint's recipe differs from another one, with both values."""
+    """Return the first field in which a checkpoint's recipe differs from another one, with both values, or None."""
     # What is in one of them alone counts as null there.
     if theirs == ours:
         return None
@@ -134,7 +134,7 @@ def _difference(theirs: Any, ours: Any, field: str = "") -> str | None:
         inner = [(str(number), *pair) for number, pair in enumerate(zip(theirs, ours, strict=True))]
     else:
         named = f"the revision of {field.removeprefix('revisions.')}" if field.startswith("revisions.") else field
-        return f"{named}: the checkpoint has {_shown(theirs)}, the recipe {_shown(ours)}" if field else None
+        return f"{named or 'recipe'}: the checkpoint has {_shown(theirs)}, the recipe {_shown(ours)}"
     found = (_difference(their, our, f"{field}.{name}" if field else name) for name, their, our in inner)
     return next(filter(None, found), None)
 

@@ -102,7 +102,7 @@ class Loop:
         # A stream's lengths are not known yet; those of the validation sequences are alike.
         lengths = next(iter(validation.values())).sequences.lengths
         steady = bool((lengths == lengths[0]).all())
-        self.attention = Attention(model, accelerator.device, spec.precision != "fp32", steady)
+        self.attention = Attention(model, accelerator.device, narrow=spec.precision != "fp32", steady=steady)
         if spec.compile:
             compile_whole(model, steady)
         self.throughput = throughput_of(self.steps, model, float(lengths.mean()), accelerator)

@@ -47,8 +47,9 @@ def add_gradients(
     for number, (batch, count) in enumerate(zip(batches, asked, strict=True), start=1):
         # Gradients are exchanged once a step. DeepSpeed, which knows no `no_sync`, goes by the flag.
         accelerator.sync_gradients = last = number == len(batches)
-        with nullcontext() if last else accelerator.no_sync(model):
-            loss = _loss(accelerator, model, attention, batch, count) * (count / share)
+        # The attention lasts to the end of the backward pass, in which gradient checkpoints go forward again.
+        with nullcontext() if last else accelerator.no_sync(model), attention.fitting(batch) as read:
+            loss = _loss(accelerator, model, read, count) * (count / share)
             accelerator.backward(loss)
         losses.append(loss.detach().float())
     return torch.stack([torch.stack(losses).sum(), total])
@@ -77,7 +78,8 @@ def mean_loss(
         index = first + accelerator.process_index
         batch = held_out[min(index, len(held_out) - 1)]
         asked = _asked(batch) if index < len(held_out) else 0
-        total += _loss(accelerator, model, attention, batch, asked).double() * asked
+        with attention.fitting(batch) as read:
+            total += _loss(accelerator, model, read, asked).double() * asked
         counted += asked
     model.train()
     summed, count = reduced(accelerator, torch.stack([total, total.new_tensor(counted)]), "sum").tolist()
@@ -100,15 +102,14 @@ def _asked(batch: Batch) -> int:
     return int(np.count_nonzero(batch["labels"].numpy() != IGNORED))
 
 
-def _loss(accelerator: "Accelerator", model: Any, attention: Attention, batch: Batch, asked: int) -> torch.Tensor:
+def _loss(accelerator: "Accelerator", model: Any, batch: Batch, asked: int) -> torch.Tensor:
     """Return the model's loss; of a batch that asks for nothing, some number.
 
     The mean of nothing is no number. Such a batch has the weight 0, and goes through the model for the sake of the
     other processes, so anything may be asked of it.
     """
-    with attention.fitting(batch) as read:
-        moved = {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in read.items()}
-        if asked == 0:
-            for name in _TARGETS & moved.keys():
-                moved[name] = torch.zeros_like(moved[name])
-        return model(**moved).loss
+    moved = {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()}
+    if asked == 0:
+        for name in _TARGETS & moved.keys():
+            moved[name] = torch.zeros_like(moved[name])
+    return model(**moved).loss

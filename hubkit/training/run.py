@@ -74,7 +74,7 @@ def train(
     parameters = sum(p.numel() for p in model.parameters())
     loop = _loop(recipe, revisions, model, tokenizer, data, accelerator, progress, say)
     if recipe.resume:
-        _begin_where_it_stopped(recipe, loop.steps, say)
+        _check_where_it_stopped(recipe, loop.steps, say)
     start_trackers(accelerator, recipe, loop.steps)
     outcome = loop.run(recipe.resume, recipe.further)
     say(_in_short(outcome))
@@ -87,7 +87,7 @@ def train(
     return folder
 
 
-def _begin_where_it_stopped(recipe: Recipe, steps: int, say: Callable[[str], None]) -> None:
+def _check_where_it_stopped(recipe: Recipe, steps: int, say: Callable[[str], None]) -> None:
     """Say which checkpoint a run goes on from, if there is one; refuse one with more steps behind it than the run has.
 
     Raises:

@@ -51,7 +51,7 @@ from machine import print_machine
 TOKENS = 20_000_000
 LOG = 10
 LENGTHS = 864, 2840
-"""Tokens of a Lorenz world, and one more than the longest has."""
+"""Tokens of rows that are about as long as Lorenz worlds: the fewest, and one more than the most."""
 RANK, PROCESSES = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -144,7 +144,7 @@ class OneRow:
 
 
 class CutRows:
-    """The same tokens as rows by themselves, of lengths as those of Lorenz worlds."""
+    """The same tokens as rows by themselves, of lengths about as those of Lorenz worlds."""
 
     def __init__(self, row: OneRow):
         drawn = np.random.default_rng(0).integers(*LENGTHS, TOKENS // LENGTHS[1])

@@ -56,7 +56,7 @@ def told(monkeypatch):
         ]  # fmt: skip
         return torch.cat(parts)
 
-    monkeypatch.setattr(attention, "_flash_attends", lambda config, device: bool(config.num_attention_heads))
+    monkeypatch.setattr(attention, "_flash_attends", lambda config, device: True)
     monkeypatch.setattr(attention, "_flash", flash)
     return told
 
@@ -158,7 +158,6 @@ def test_only_sixteen_bits_go_by_segments(narrow, told):
 def test_a_recurrent_model_knows_no_segments(told):
     config = RecurrentConfig(vocab_size=30, cell="gru", hidden_size=16, num_hidden_layers=1)
     model = RecurrentForCausalLM(config).eval()
-    config.num_attention_heads = 0
     batch = {"input_ids": IDS, "position_ids": PACKED}
     with Attention(model, CPU, narrow=True).fitting(batch) as read:
         assert read is batch
@@ -170,7 +169,7 @@ def test_what_a_model_was_is_restored_even_after_an_error():
     with pytest.raises(RuntimeError), Attention(model, CPU).fitting({}):
         assert model.config._attn_implementation != "sdpa"
         raise RuntimeError
-    assert model.config._attn_implementation == "sdpa"
+    assert model.config._attn_implementation == "sdpa" and model.config.use_cache
 
 
 def test_another_implementation_stays():
@@ -178,3 +177,57 @@ def test_another_implementation_stays():
     model.set_attn_implementation("eager")
     with Attention(model, CPU).fitting({}):
         assert model.config._attn_implementation == "eager"
+
+
+def test_the_kernel_is_told_of_dropout_and_of_the_scale(monkeypatch):
+    told = []
+
+    def heard(query, key, value, begins, longest, dropout, causal, scaling):
+        told.append((dropout, causal, scaling))
+        return query
+
+    monkeypatch.setattr(attention, "_flash", heard)
+    heads = torch.ones(2, 3, 4, 8)
+    module = torch.nn.Module()
+    module.is_causal = True
+    begins = {attention._BEGINNINGS: torch.tensor([0, 4, 8])}
+    attention._attend_by_segments(module, heads, heads, heads, None, dropout=0.3, scaling=0.7, **begins)
+    assert told == [(0.3, True, 0.7)]
+
+
+def test_documents_in_padded_rows_keep_their_mask(told):
+    model = MODELS["minigpt"]().eval()
+    batch = {"input_ids": IDS, "attention_mask": PADDED, "position_ids": PACKED}
+    with Attention(model, CPU, narrow=True).fitting(batch) as read:
+        assert read is batch
+        model(**read)
+    assert not told
+
+
+@pytest.mark.parametrize(
+    ("size", "capability", "attends"),
+    [
+        (64, (8, 0), True),
+        (256, (9, 0), True),
+        (12, (9, 0), False),
+        (264, (9, 0), False),
+        (64, (7, 5), False),
+        (192, (8, 6), True),
+        (200, (8, 9), False),
+    ],
+)
+def test_where_flash_attends(monkeypatch, size, capability, attends):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: True)
+    config = GPTNeoXConfig(hidden_size=2 * size, num_attention_heads=2)
+    assert attention._flash_attends(config, torch.device("cuda")) is attends
+    assert not attention._flash_attends(config, CPU)
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_cudnn_comes_first_where_batches_are_alike(steady):
+    from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends
+
+    with Attention(MODELS["roberta"](), torch.device("cuda"), steady=steady).fitting({}):
+        first = _cur_sdpa_kernel_backends(with_priority=True)[0]
+    assert (first == SDPBackend.CUDNN_ATTENTION) is steady

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from hubkit.corpora.build import build
 from hubkit.corpora.registry import find
 from hubkit.errors import UserError
-from hubkit.training.checkpoints import load_checkpoint
+from hubkit.training.checkpoints import _difference, load_checkpoint
 from hubkit.training.recipe import Recipe
 from hubkit.training.run import make_accelerator, train
 
@@ -78,6 +78,11 @@ def test_the_first_field_that_differs_is_named_with_both_values(tmp_path, groups
 def test_long_values_are_cut(tmp_path):
     said = refusal(tmp_path, FIELDS, mix=[{"repo": "lab/" + "x" * 500}] * 2)
     assert len(said) < 400 and "x…; give" in said
+
+
+def test_a_field_that_only_one_of_them_knows_counts_as_null():
+    assert _difference({"training": {"new": None, "steps": 3}}, {"training": {"steps": 3}}) is None
+    assert _difference(None, FIELDS).startswith("recipe: the checkpoint has null, the recipe {")
 
 
 def corpus(folder: Path, rows: int) -> None:

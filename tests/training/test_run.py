@@ -141,13 +141,13 @@ def test_a_run_ends_by_saying_its_losses(world, published):
 
 def test_a_run_says_where_it_goes_on_and_refuses_to_end_before_that(tmp_path):
     said = []
-    runs._say_where_it_begins(recipe(f"output={tmp_path}"), 50, said.append)
+    runs._check_where_it_stopped(recipe(f"output={tmp_path}"), 50, said.append)
     (tmp_path / "checkpoints" / "step-00000060").mkdir(parents=True)
-    runs._say_where_it_begins(recipe(f"output={tmp_path}"), 60, said.append)
-    runs._say_where_it_begins(recipe(f"output={tmp_path}", "further=10"), 50, said.append)
+    runs._check_where_it_stopped(recipe(f"output={tmp_path}"), 60, said.append)
+    runs._check_where_it_stopped(recipe(f"output={tmp_path}", "further=10"), 50, said.append)
     assert said == [f"reading {tmp_path}/checkpoints/step-00000060, to go on from there"] * 2
     with pytest.raises(UserError, match=r"training\.steps: .*step-00000060 has more steps behind it than 50; raise it"):
-        runs._say_where_it_begins(recipe(f"output={tmp_path}"), 50, said.append)
+        runs._check_where_it_stopped(recipe(f"output={tmp_path}"), 50, said.append)
 
 
 def test_logs_hold_the_losses_and_no_host_name(world, published):

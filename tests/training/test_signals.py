@@ -176,12 +176,17 @@ LEAVING = """
 import atexit, os, sys, threading, time
 from hubkit.train import leave
 atexit.register(print, "tidied")
-threading.Thread(target=time.sleep, args=(60,)).start()
+threading.Thread(target=lambda: (time.sleep(1), print("waited for"))).start()
 leave(int(sys.argv[1]))
 """
 
 
-def test_one_of_several_processes_leaves_its_threads_to_the_system():
-    command = [sys.executable, "-c", LEAVING, "130"]
-    left = subprocess.run(command, env=os.environ | {"WORLD_SIZE": "2"}, capture_output=True, text=True, timeout=30)
-    assert (left.returncode, left.stdout) == (130, "tidied\n"), left.stderr
+@pytest.mark.parametrize(
+    ("status", "processes", "said"),
+    [(130, 2, "tidied\n"), (0, 2, "waited for\ntidied\n"), (130, 1, "waited for\ntidied\n")],
+)
+def test_one_of_several_processes_that_ends_early_leaves_its_threads_to_the_system(status, processes, said):
+    command = [sys.executable, "-c", LEAVING, str(status)]
+    environment = os.environ | {"WORLD_SIZE": str(processes)}
+    left = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    assert (left.returncode, left.stdout) == (status, said), left.stderr
