@@ -61,11 +61,11 @@ class Attention:
         with self._kernels(), _changed(self._config, _attn_implementation=chosen, use_cache=False):
             yield _with_segments(batch) if chosen == _BY_SEGMENTS else batch
 
-    def _chosen(self, batch: Batch) -> str:
+    def _chosen(self, batch: Batch) -> str | None:
         """Return transformers' name of the best way that there is."""
         kinds_of_segments = len({"attention_mask", "position_ids"} & batch.keys())
         best = (_UNMASKED, _BY_SEGMENTS, _USUAL)[kinds_of_segments]
-        return best if best in self._fitting else str(self._config._attn_implementation)
+        return best if best in self._fitting else self._config._attn_implementation
 
     def _kernels(self) -> AbstractContextManager[Any]:
         """Prefer cuDNN's attention, which is made for Hopper, where batches are alike: it takes a second to plan each

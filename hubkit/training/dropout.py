@@ -4,7 +4,7 @@ torch draws from a Mersenne Twister for each number that it may drop, one after 
 small RoBERTa's step. Here a call takes one seed from torch's generator, and a compiled loop makes eight decisions
 at once of each block of Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). The
 seed is all that the generator is asked for, so that a checkpoint of its state, which a run keeps anyway, is one of the
-dropout too; and the same seed gives the same mask with any number of threads.
+dropout too; and the same seed gives the same mask with any number of threads. `scripts/bench/dropout.py` measures both.
 
 A share is dropped in steps of 1/65536, and what is kept grows by the exact inverse of the share that is kept.
 """
