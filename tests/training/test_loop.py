@@ -429,6 +429,20 @@ def test_snippets_are_in_reading_order_and_follow_a_resume(tmp_path):
         assert written.endswith(end) and len(written) > len(end)
 
 
+@pytest.mark.parametrize(("case", "steady"), [("roberta masked", False), ("minigpt forward", True)])
+def test_rows_are_compiled_for_any_length_and_attend_in_sixteen_bits_if_asked(tmp_path, monkeypatch, case, steady):
+    compiled, attention = [], []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda model, **told: compiled.append(told))
+    monkeypatch.setattr(
+        "hubkit.training.loop.Attention", lambda model, device, **told: attention.append((device, told))
+    )
+    for precision in ("fp32", "bf16"):
+        small_loop(tmp_path, 8, case=case, compile=True, precision=precision)
+    assert compiled == [{"dynamic": None if steady else True}] * 2
+    cpu = torch.device("cpu")
+    assert attention == [(cpu, {"narrow": narrow, "steady": steady}) for narrow in (False, True)]
+
+
 @pytest.mark.slow
 def test_compiled_losses_are_the_same(tmp_path):
     plain, compiled = (
