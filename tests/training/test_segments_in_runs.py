@@ -1,24 +1,11 @@
 """A run that attends by segments has the losses of one that attends by a mask, with gradient checkpoints too."""
 
-from itertools import pairwise
-
 import pytest
-import torch
-from torch.nn import functional as F
 
 from hubkit.training import attention
 
+from .segments import flash
 from .small_run import small_loop
-
-
-def flash(query, key, value, begins, longest, dropout, causal, scaling):
-    parts = [
-        F.scaled_dot_product_attention(
-            *(each[begin:end].transpose(0, 1) for each in (query, key, value)), is_causal=causal, scale=scaling
-        ).transpose(0, 1)
-        for begin, end in pairwise(begins.tolist())
-    ]
-    return torch.cat(parts)
 
 
 @pytest.mark.parametrize("reentrant", [None, False, True])
